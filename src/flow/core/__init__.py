@@ -1,0 +1,6 @@
+"""Pausing and pulling. Knows no loop, clock, thread or socket.
+
+Read in this order: `instruction` (what a chain may hand to its controller), `microthread` (pausing a whole stack),
+`pull_cy` (the hot loop), `run` (what a run owns, and how it is closed), `stage` (the description), `channel` and
+`branch` (holding rows, and several inputs), `wrap` (anything -> stage).
+"""

@@ -1,0 +1,194 @@
+"""Channel: a bounded hand-over of rows from whoever makes them to one strand that reads them.
+
+The one holding place of flow: async stages, threads and callbacks push into it. It promises: rows in order, each
+once; then one end, finished or failed, after all rows; at most `limit` rows held (a push of a whole block may go over
+by that block, when the channel had room); a full channel makes its producer wait; one wake-up for many pushes.
+
+The push side may be another thread: every change is made under a lock, and a wake-up goes through the loop only when
+the reader waits. The reading side is one strand of a run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain
+from threading import Condition, Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ..errors import ClosedError
+from .instruction import Resume, Signal
+from .microthread import wait
+
+if TYPE_CHECKING:
+    from .run import Run
+
+__all__ = ["Channel"]
+
+T = TypeVar("T")
+
+
+class Channel(Generic[T]):
+    """Rows on their way. `peak` is the largest number of rows that it ever held."""
+
+    def __init__(self, run: Run | None, limit: int) -> None:
+        self.run = run
+        self.limit = limit
+        self.held = 0
+        self.peak = 0
+        self.ended = False  # nothing more will be pushed
+        self.closed = False  # nobody reads any more
+        self.failure: BaseException | None = None
+        self.raised = False  # the failure has reached the reader
+        self._blocks: deque[list[T]] = deque()
+        self._current: Iterator[T] = iter(())
+        self._lock = Lock()
+        self._room = Condition(self._lock)
+        self._arrived = Signal()
+        self._waiting: list[Resume] = []
+        self._largest = max(1, limit // 4)
+        self._blocked = False  # a thread waits for room
+        # For a virtual clock, which must not move while a thread works: called when a thread stops or goes on working.
+        self.hold: Callable[[], object] | None = None
+        self.release: Callable[[], object] | None = None
+
+    # ---- the push side
+
+    def push(self, block: list[T]) -> bool:
+        """Adds rows, whether or not there is room; True when there is room for more. Raises ClosedError when closed."""
+        with self._lock:
+            self._check_open()
+            self._blocks.append(block)
+            self.held += len(block)
+            if self.held > self.peak:
+                self.peak = self.held
+            room = self.held < self.limit
+        self._arrived.set()  # always: the reader may be just about to wait (test_threads.py::test_no_wake_up_is_lost)
+        return room
+
+    def push_one(self, row: T) -> bool:
+        """`push` of one row. It joins the block of the rows before it while the reader has not come for that."""
+        with self._lock:
+            self._check_open()
+            blocks = self._blocks
+            if blocks and len(blocks[-1]) < self._largest:
+                blocks[-1].append(row)
+            else:
+                blocks.append([row])
+            self.held += 1
+            if self.held > self.peak:
+                self.peak = self.held
+            room = self.held < self.limit
+        self._arrived.set()
+        return room
+
+    def _check_open(self) -> None:
+        if self.closed or self.ended:
+            raise ClosedError("flow: the reader has gone" if self.closed else "flow: rows were pushed after the end")
+
+    def end(self, failure: BaseException | None) -> None:
+        """Nothing more will come. The reader is told after it has read all rows. The first end counts."""
+        with self._lock:
+            if self.ended:
+                return
+            self.ended = True
+            self.failure = failure
+        self._arrived.set()
+
+    @property
+    def full(self) -> bool:
+        return self.held >= self.limit
+
+    async def room(self) -> None:
+        """Waits until there is room again; for a task of the loop. Raises ClosedError when the reader has gone."""
+        assert self.run is not None
+        while self.full and not self.closed:
+            await self.run.loop.suspend(self.on_room)
+        if self.closed:
+            raise ClosedError("flow: the reader has gone")
+
+    def on_room(self, resume: Resume) -> None:
+        """Resumes once there is room, or the channel is closed."""
+        with self._lock:
+            if self.full and not self.closed:
+                self._waiting.append(resume)
+                return
+        resume()
+
+    def wait_for_room(self, timeout: float | None = None) -> bool:
+        """Blocks a thread until there is room: True; False when the channel was closed or the time is up."""
+        with self._room:
+            while self.full and not self.closed:
+                if self.release is not None and not self._blocked:
+                    self.release()
+                self._blocked = True
+                if not self._room.wait(timeout):
+                    break
+            return not self.closed and not self.full
+
+    # ---- the reading side
+
+    def _used(self, count: int) -> None:
+        """The reader has used rows up. Producers that wait go on when half of the room is free: few switches, many rows."""
+        with self._lock:
+            self.held -= count
+            if self.held * 2 > self.limit:
+                return
+            waiting = self._let_go()
+        for resume in waiting:
+            resume()
+
+    def _let_go(self) -> list[Resume]:
+        """Under the lock: lets producers go on that wait for room; returns those that the caller must resume."""
+        if self._blocked:
+            self._blocked = False
+            if self.hold is not None:
+                self.hold()
+        self._room.notify_all()
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def rows(self) -> Iterator[T]:
+        """The rows, until the end; then the failure is raised, if there is one."""
+        return chain.from_iterable(self.blocks())
+
+    def blocks(self) -> Generator[Iterator[T]]:
+        """The rows in the blocks in which they were pushed. A block counts as held until the next one is asked for."""
+        while True:
+            self._arrived.clear()
+            ended = self.ended  # looked at before the blocks: what was pushed before the end is seen
+            with self._lock:  # a push may be adding a row to this very block
+                block = self._blocks.popleft() if self._blocks else None
+            if block is None:
+                if ended:
+                    break
+                wait(self._arrived)
+                continue
+            count = len(block)
+            self._current = iter(block)
+            if count == 1:
+                self._used(1)
+                yield self._current
+            else:
+                yield self._current
+                self._used(count)
+        if self.failure is not None and not self.raised:
+            self.raised = True
+            raise self.failure
+
+    def close(self) -> None:
+        """Nobody reads any more: rows left are dropped and counted, producers that wait are told."""
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            left = list(self._current)
+            for block in self._blocks:
+                left += block
+            self._blocks.clear()
+            self.held = 0
+            waiting = self._let_go()
+        for resume in waiting:
+            resume()
+        if self.run is not None:
+            self.run.drop(left)

@@ -1,0 +1,205 @@
+"""Pausing a whole stack: the micro-thread, and `wait`, the one way to wait.
+
+A *strand* is a line of execution that runs a chain: a `MicroThread` (a greenlet) wherever an event loop must go on
+meanwhile, or the caller's own stack in a script, where there is nothing else to go on with. Both can `pause` with
+everything on them and come back with a value or an exception. Generators between two pauses are driven by plain
+Python: this file is not involved.
+
+What may live here: strands, `wait` and its short forms. Not here: what a run owns (`run.py`), how an instruction is
+obeyed (`flow.loops`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from weakref import WeakSet
+
+from greenlet import getcurrent, greenlet
+
+from ..errors import NotReadyError
+from .instruction import TURN, Cooperate, Instruction
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from .instruction import Loop
+    from .run import Run, Scope
+    from .stage import Pass, Stage
+
+__all__ = ["ROW", "MicroThread", "Strand", "cooperate", "current", "sleep", "wait"]
+
+T = TypeVar("T")
+
+
+class _Mark:
+    """A value that only flow itself can hand to a hub, so that no row and no instruction is mistaken for it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+ROW: Final[Any] = _Mark("ROW")
+"""Handed to the hub when the strand has put a row (or rows) where its reader looks."""
+
+
+class Strand:
+    """A line of execution of a run: what `wait` needs to know about where it is.
+
+    `passes` holds the readings that classic generators opened by ``yield stage`` or ``next(stage)``: they go on
+    from statement to statement, as long as the strand lives; `ended` holds the stages whose reading has ended.
+    `cancelled` is what a cancelled strand is asked with at each wait, and `handling` the exception that was on its
+    way through the code that waits: a wait with one is part of a cleanup.
+    """
+
+    owner: Run  # not `run`: that is greenlet's name for what a greenlet does
+    loop: Loop
+    passes: dict[Stage[Any], Pass[Any]]
+    ended: WeakSet[Stage[Any]]
+    scope: Scope | None
+    cancelled: BaseException | None
+    handling: BaseException | None
+
+    def pause(self, instruction: Any) -> Any:
+        raise NotImplementedError
+
+
+class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # greenlet has no types of its own
+    """The stack on which one chain runs.
+
+    Guarantees: whoever steps it becomes its hub for that step (``parent`` is set before each switch: a run that is
+    driven from another task or another greenlet comes back to the right one); it runs in its run's context
+    variables, ``finally`` blocks included; once cancelled, it is asked again at every wait that is not part of a
+    cleanup (flow's cancel is level-triggered on every loop, though asyncio's is not).
+    """
+
+    row: Any
+    body: Callable[[MicroThread], Any] | None
+
+    def __init__(self, owner: Run, body: Callable[[MicroThread], Any]) -> None:
+        greenlet.__init__(self)
+        self.body = body
+        self.owner = owner
+        self.loop = owner.loop
+        self.passes = {}
+        self.ended = WeakSet()
+        self.scope = None
+        self.cancelled = None
+        self.handling = None
+        self.row = None
+        self.gr_context = owner.context
+
+    def run(self, _first: Any) -> Any:  # what greenlet calls at the first switch
+        body, self.body = self.body, None
+        assert body is not None
+        return body(self)
+
+    def step(self, value: Any = None) -> Any:
+        """Runs until the next pause: ROW, an instruction, or None at the end; raises what the chain raised."""
+        hub = getcurrent()
+        if self.parent is not hub:
+            self.parent = hub
+        return self.switch(value)
+
+    def step_error(self, error: BaseException) -> Any:
+        """Like `step`, with an exception raised at the place where the chain waits."""
+        self.parent = getcurrent()
+        return self.throw(error)
+
+    def pause(self, instruction: Any) -> Any:
+        self.handling = sys.exception()
+        if self.cancelled is not None and self.handling is None:
+            raise self.cancelled
+        return self.parent.switch(instruction)
+
+
+_foreign_strand: Callable[[], Strand | None] | None = None
+
+
+def find_strands_with(find: Callable[[], Strand | None]) -> None:
+    """Lets `run.py` say how to find the strand of a script, which has no micro-thread of its own."""
+    global _foreign_strand
+    _foreign_strand = find
+
+
+def current() -> Strand | None:
+    """The strand that runs the caller, if it is run by one."""
+    thread = getcurrent()
+    if isinstance(thread, MicroThread):
+        return thread
+    assert _foreign_strand is not None
+    return _foreign_strand()
+
+
+def _not_ready(what: str, instruction: Any) -> NotReadyError:
+    shown = type(instruction).__name__
+    return NotReadyError(
+        f"{what} was called outside a running flow, so there is nothing to pause (it was to wait for: {shown}). "
+        "Call it from a stage: a generator attached with `|` or wrapped with flow.wrap. "
+        "In a coroutine, write `await` instead; in a script, put the work into a stage and read that with `for`."
+    )
+
+
+@overload
+def wait(instruction: Awaitable[T], /) -> T: ...
+@overload
+def wait(instruction: Future[T], /) -> T: ...
+@overload
+def wait(instruction: Instruction, /) -> Any: ...
+@overload
+def wait(instruction: Any, /) -> Any: ...
+def wait(instruction: Any, /) -> Any:
+    """Pauses the whole chain until `instruction` is done, and returns its result or raises its error right here.
+
+    `instruction` is an awaitable, a Deferred, a `concurrent.futures.Future`, a `CallLater` or a `Cooperate`. The
+    event loop goes on meanwhile; in a script the thread blocks. A cancel is raised here, and a ``finally`` that runs
+    because of it may wait again. Raises NotReadyError outside a run, Unsupported for what can't be waited for.
+
+        def pages(urls):
+            for url in urls:
+                yield flow.wait(fetch(url))      # fetch is an async function; this is a plain generator
+    """
+    strand = current()
+    if strand is None:
+        raise _not_ready("flow.wait()", instruction)
+    return strand.pause(instruction)
+
+
+def sleep(seconds: float, /) -> None:
+    """Pauses the whole chain for `seconds` (of the loop's clock; 0 gives the loop one turn).
+
+    Raises ValueError or TypeError for seconds that are negative, NaN or no number, and NotReadyError outside a run.
+
+        def slowly(rows):
+            for row in rows:
+                flow.sleep(0.5)
+                yield row
+    """
+    instruction = Cooperate(seconds)
+    strand = current()
+    if strand is None:
+        raise _not_ready("flow.sleep()", instruction)
+    strand.pause(instruction)
+
+
+def cooperate() -> None:
+    """Gives the loop a turn, and goes on. For a long calculation between two rows; rows need it not.
+
+    Raises NotReadyError outside a run.
+
+        def factors(numbers):
+            for number in numbers:
+                for candidate in range(2, number):
+                    if candidate % 10_000 == 0:
+                        flow.cooperate()
+                    if number % candidate == 0:
+                        yield number, candidate
+    """
+    strand = current()
+    if strand is None:
+        raise _not_ready("flow.cooperate()", TURN)
+    strand.pause(TURN)

@@ -1,0 +1,439 @@
+"""Stage: a step of a flow with all that is above it. A cold, immutable description; iterating it opens a run.
+
+There are two shapes. A *source* opens rows of its own; a *pipe* hangs below another stage and is a plain function from
+an iterator to an iterable. `open_in` nests the plain functions of a whole chain into each other and puts nothing
+between them. The three ways to iterate are here too; what a run does is in `run.py`.
+
+What may live here: `Stage`, `Pipe`, and the reading of a stage from inside a classic generator (`Pass`). The stages
+that users compose are in `flow.stages`; the short forms (`rows.map(f)`) only call them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from ..errors import LoopRunningError, NotReadyError
+from . import run as _run
+from .microthread import Strand, current
+from .run import DEFAULTS, BlockReader, Options, Reader, Scope, blocks_here, collect, read_here, read_inside
+
+if TYPE_CHECKING:
+    from ..stages.combine import Merge, Zip
+
+__all__ = ["Pass", "Pipe", "Stage", "label_of"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+U = TypeVar("U")
+P = ParamSpec("P")
+
+
+class Stage(Generic[T_co]):
+    """A step of a flow, with all that is above it; iterate it to run it.
+
+    Each iteration is a run of its own. Nothing happens before its first row is asked for, and it works no further
+    than it is asked, but for what a stage states to hold. Its rows come in order, then one end; a failure comes after
+    the rows before it. Whichever way the run ends, everything that it opened is closed before control returns.
+    A stage whose source can be read only once raises AlreadyReadError at the second iteration.
+
+        rows = flow.wrap([3, 1, 2]) | sorted
+        for row in rows: ...            # a script: blocks
+        async for row in rows: ...      # asyncio, trio or Twisted: does not
+        everything = await rows         # a list
+    """
+
+    __slots__ = ("__weakref__",)
+
+    upstream: Stage[Any] | None = None
+    """The stage above, for a pipe. A source has none."""
+
+    is_plain_pipe: bool = False
+
+    def rows(self, upstream: Any, scope: Scope) -> Iterator[Any]:
+        """The rows of this stage alone, given the iterator of the stage above (None for a source)."""
+        raise NotImplementedError
+
+    def taken(self) -> None:
+        """Called when a run is about to open this source: raises AlreadyReadError where it can't be read again."""
+
+    @property
+    def label(self) -> str:
+        """How this stage alone is called in errors and notes."""
+        return type(self).__name__
+
+    # ---------------------------------------------------------------------------------------------------------------
+    # The chain
+
+    def chain(self) -> list[Stage[Any]]:
+        """This stage and all above it, the source first."""
+        found: list[Stage[Any]] = []
+        stage: Stage[Any] | None = self
+        while stage is not None:
+            found.append(stage)
+            stage = stage.upstream
+        found.reverse()
+        return found
+
+    @property
+    def depth(self) -> int:
+        return len(self.chain())
+
+    def open_in(self, scope: Scope) -> Iterator[Any]:
+        """Nests the chain's plain functions into each other; each iterator that is opened belongs to `scope`."""
+        rows: Any = None
+        for stage in self.chain():
+            stage.taken()
+            rows = scope.add(stage.rows(rows, scope))
+        return cast("Iterator[Any]", rows)
+
+    def __repr__(self) -> str:
+        labels = [stage.label for stage in self.chain()]
+        if len(labels) > 12:
+            labels[6:-5] = [f"... {len(labels) - 11} more ..."]
+        return " | ".join(labels)
+
+    # ---------------------------------------------------------------------------------------------------------------
+    # Composing
+
+    @overload
+    def __or__(self, stage: Callable[[AsyncIterator[T_co]], AsyncIterable[U]], /) -> Stage[U]: ...
+    @overload
+    def __or__(self, stage: Callable[[Iterator[T_co]], Iterable[U]], /) -> Stage[U]: ...
+    def __or__(self, stage: Callable[[Any], Any], /) -> Stage[Any]:
+        """The rows that `stage` makes of these: a generator function, a builtin, a partial, an async generator function."""
+        from .wrap import pipe
+
+        return pipe(self, stage)
+
+    def pipe(self, stage: Callable[Concatenate[Any, P], Iterable[U] | AsyncIterable[U]], /, *args: P.args, **kwargs: P.kwargs) -> Stage[U]:
+        """Like ``|``, with further arguments: ``rows.pipe(f, 1, k=2)`` reads ``f(rows, 1, k=2)``.
+
+        Raises TypeError at once when `stage` is not something that takes rows.
+
+            flow.wrap("ab cd".split()).pipe(enumerate, 1)      # (1, 'ab'), (2, 'cd')
+        """
+        from .wrap import pipe
+
+        if not args and not kwargs:
+            return pipe(self, stage)
+        return pipe(self, _Bound(stage, args, kwargs) if args else partial(stage, **kwargs))
+
+    # ---------------------------------------------------------------------------------------------------------------
+    # Iterating
+
+    def __iter__(self) -> Iterator[T_co]:
+        strand = current()
+        if strand is not None:
+            reading = strand.passes.get(self)
+            if reading is not None:
+                return reading
+            if self in strand.ended:
+                return iter(())
+            return read_inside(self)
+        _refuse_a_loop(self, "for row in stage", "async for row in stage")
+        return read_here(self, DEFAULTS)
+
+    def __next__(self) -> T_co:
+        """The next row of the reading that ``yield stage`` began, in a classic generator; waits for it if need be."""
+        strand = current()
+        if strand is None:
+            raise NotReadyError(
+                f"next() was asked of {self!r} outside a running flow: a stage is a description, not an iterator. "
+                "Write `with stage.open() as rows: next(rows)`, or `for row in stage`."
+            )
+        return cast("T_co", next(Pass.of(self, strand)))
+
+    def __aiter__(self) -> Reader[T_co]:
+        return Reader(self, DEFAULTS)
+
+    def __await__(self) -> Generator[Any, Any, list[T_co]]:
+        return collect(self, DEFAULTS).__await__()
+
+    def blocks(self) -> Blocks[T_co]:
+        """What is ready, as lists: ``for block in rows.blocks()`` or ``async for block in rows.blocks()``.
+
+        A block ends when the run must wait for something, when its time slice is used up, or at 1,024 rows; it is
+        never empty, and never waits to be fuller. Rows before a failure come first. The next wait begins when the
+        next block is asked for.
+
+            for block in flow.wrap(range(5)).blocks():
+                print(block)                               # [0, 1, 2, 3, 4]
+        """
+        return Blocks(self, DEFAULTS)
+
+    def open(
+        self,
+        *,
+        slice: float = _run.SLICE,
+        cleanup: float = _run.CLEANUP,
+        on_dropped: Callable[[list[Any]], object] | None = None,
+    ) -> Opening[T_co]:
+        """One run with a scope of its own: ``with rows.open() as run`` or ``async with rows.open() as run``.
+
+        Leaving the scope closes the run, cleanups that wait included, before the next statement. `slice`: seconds
+        that the run may hold the loop before it gives it a turn (0: never gives one). `cleanup`: seconds that
+        cleanups may go on waiting after a cancel; then CleanupTimeoutError names the place. `on_dropped(rows)` is
+        given rows that were made and that nobody read. Raises ValueError or TypeError for what these can't be.
+
+            with flow.wrap(range(10)).open() as rows:
+                first = next(rows)
+                second = next(rows)
+        """
+        return Opening(self, Options(slice, cleanup, on_dropped))
+
+    # ---------------------------------------------------------------------------------------------------------------
+    # Short forms of the stages in flow.stages
+
+    @overload
+    def map(self, f: Callable[[T_co], Awaitable[U]], /) -> Stage[U]: ...
+    @overload
+    def map(self, f: Callable[[T_co], U], /) -> Stage[U]: ...
+    def map(self, f: Callable[[Any], Any], /) -> Stage[Any]:
+        """``f(row)`` for each row, in order; an async `f` is awaited before the next row is asked for. See `flow.Map`."""
+        from ..stages.transform import Map
+
+        return Map(f, self)
+
+    def filter(self, f: Callable[[T_co], object], /) -> Stage[T_co]:
+        """The rows for which ``f(row)`` is true, in order; an async `f` is awaited. See `flow.Filter`."""
+        from ..stages.transform import Filter
+
+        return Filter(f, self)
+
+    @overload
+    def flat_map(self, f: Callable[[T_co], Awaitable[Iterable[U]]], /) -> Stage[U]: ...
+    @overload
+    def flat_map(self, f: Callable[[T_co], Iterable[U]], /) -> Stage[U]: ...
+    def flat_map(self, f: Callable[[Any], Any], /) -> Stage[Any]:
+        """The rows of ``f(row)`` for each row, one after another: `f` gives an iterable or a stage. See `flow.FlatMap`."""
+        from ..stages.transform import FlatMap
+
+        return FlatMap(f, self)
+
+    def enumerate(self, start: int = 0) -> Stage[tuple[int, T_co]]:
+        """``(number, row)`` for each row, as the builtin does it."""
+        from ..stages.transform import enumerated
+
+        return enumerated(self, start)
+
+    def __getitem__(self, rows: slice) -> Stage[T_co]:
+        """``stage[a:b:c]``: those rows, as `itertools.islice` does it; no row after the last one is asked for.
+
+        Raises TypeError for an index that is no slice, ValueError for a negative bound.
+        """
+        from ..stages.transform import sliced
+
+        return sliced(self, rows)
+
+    def take_while(self, f: Callable[[T_co], object], /) -> Stage[T_co]:
+        """The rows before the first for which ``f(row)`` is false (that one is read and dropped); async `f` too."""
+        from ..stages.transform import take_while
+
+        return take_while(self, f)
+
+    def drop_while(self, f: Callable[[T_co], object], /) -> Stage[T_co]:
+        """The rows from the first for which ``f(row)`` is false; an async `f` is awaited."""
+        from ..stages.transform import drop_while
+
+        return drop_while(self, f)
+
+    def batched(self, n: int, /) -> Stage[tuple[T_co, ...]]:
+        """Tuples of `n` rows, the last one maybe shorter; holds up to `n` rows. Raises ValueError for n below 1."""
+        from ..stages.batch import batched
+
+        return batched(self, n)
+
+    def zip(self, *others: Any) -> Zip[Any]:
+        """Tuples of one row of each input: see `flow.Zip`."""
+        from ..stages.combine import Zip
+
+        return Zip(self, *others)
+
+    def merge(self, *others: Any) -> Merge[Any]:
+        """The rows of all inputs as they come: see `flow.Merge`."""
+        from ..stages.combine import Merge
+
+        return Merge(self, *others)
+
+
+class _Bound:
+    """``f(rows, *args, **kwargs)``: a partial whose open place is the first one."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.func, self.args, self.keywords = f, args, kwargs
+
+    def __call__(self, rows: Any) -> Any:
+        return self.func(rows, *self.args, **self.keywords)
+
+
+class Pipe(Stage[T_co]):
+    """A stage below another one: a plain function from an iterator to an iterable."""
+
+    __slots__ = ("function", "is_plain_pipe", "name", "upstream")
+
+    def __init__(self, upstream: Stage[Any], function: Callable[[Any], Iterable[T_co]], name: str | None = None) -> None:
+        self.upstream = upstream
+        self.function = function
+        self.name = name or label_of(function)
+        self.is_plain_pipe = name is None  # a stage of flow's own has a name of its own
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def rows(self, upstream: Any, scope: Scope) -> Iterator[T_co]:
+        made = self.function(upstream)
+        try:
+            return iter(made)
+        except TypeError:
+            if hasattr(made, "__iter__"):
+                raise
+        if inspect.iscoroutine(made):
+            made.close()
+        raise TypeError(
+            f"the stage {self.name} must return an iterable of rows, but it returned {type(made).__name__}. "
+            "Write it as a generator (`def ...(rows): for row in rows: yield ...`), or use `.map(f)` for a function of one row."
+        )
+
+
+def label_of(f: Any) -> str:
+    """A short name for a user's function."""
+    inner = getattr(f, "func", None)
+    if inner is not None and hasattr(f, "args"):
+        shown = [label_of(each) if callable(each) else repr(each) for each in f.args]
+        shown += [f"{key}={value!r}" for key, value in f.keywords.items()]
+        text = f"{label_of(inner)}({', '.join(shown)})"
+        return text if len(text) <= 60 else f"{label_of(inner)}(...)"
+    return str(getattr(f, "__qualname__", None) or type(f).__name__)
+
+
+def _refuse_a_loop(stage: Stage[Any], written: str, instead: str) -> None:
+    loop = _run.loops.running()
+    if loop is not None:
+        raise LoopRunningError(
+            f"`{written}` would block the event loop that runs in this thread ({loop.name}). Write `{instead}` "
+            f"there, or `await stage` for a list. Nothing was read. The stage: {stage!r}"
+        )
+
+
+class Pass(Generic[T]):
+    """One reading of a stage inside a classic generator: ``yield stage`` asks, ``next(stage)`` or ``for`` takes.
+
+    It holds at most one row. It lives as long as the strand that reads it, or until it ends.
+    """
+
+    def __init__(self, stage: Stage[T], strand: Strand) -> None:
+        self._stage = stage
+        self._strand = strand
+        self._scope = Scope(strand)
+        self._rows: Iterator[T] | None = None
+        self._held: list[T] = []
+        self._failure: BaseException | None = None
+
+    @classmethod
+    def of(cls, stage: Stage[T], strand: Strand) -> Iterator[T]:
+        found = strand.passes.get(stage)
+        if found is None:
+            if stage in strand.ended:
+                return iter(())
+            found = strand.passes[stage] = cls(stage, strand)
+            assert strand.scope is not None
+            strand.scope.opened.insert(0, found)  # above all that reads it, so it is closed after that
+        return found
+
+    def ask(self) -> None:
+        """Waits until there is a row, an end or an error."""
+        if self._held or self._failure is not None:
+            return
+        try:
+            if self._rows is None:
+                self._rows = self._stage.open_in(self._scope)
+            for row in self._rows:
+                self._held.append(row)
+                return
+        except Exception as error:
+            self._failure = error
+            return
+        self._failure = StopIteration()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        self.ask()
+        if self._held:
+            return self._held.pop()
+        failure = self._failure
+        self.close()
+        assert failure is not None
+        raise failure
+
+    def close(self) -> None:
+        """Ends the reading. A later ``next(stage)`` in the same strand finds it ended."""
+        if self._strand.passes.pop(self._stage, None) is not None:
+            self._strand.ended.add(self._stage)
+            if self._strand.scope is not None and self in self._strand.scope.opened:
+                self._strand.scope.opened.remove(self)
+        self._strand.owner.drop(self._held)
+        self._held = []
+        self._scope.close()
+
+
+class Blocks(Generic[T_co]):
+    """The rows of a stage as lists of what is ready: see `Stage.blocks`."""
+
+    __slots__ = ("_options", "_stage")
+
+    def __init__(self, stage: Stage[T_co], options: Options) -> None:
+        self._stage = stage
+        self._options = options
+
+    def __iter__(self) -> Iterator[list[T_co]]:
+        if current() is not None:
+            raise NotReadyError("blocks() are for the reader of a flow. Inside a stage, iterate the rows, or use .batched(n)")
+        _refuse_a_loop(self._stage, "for block in stage.blocks()", "async for block in stage.blocks()")
+        return blocks_here(self._stage, self._options)
+
+    def __aiter__(self) -> AsyncIterator[list[T_co]]:
+        return BlockReader(self._stage, self._options)
+
+
+class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsyncContextManager[Reader[T_co]]):
+    """A run about to be opened by ``with`` or ``async with``: see `Stage.open`."""
+
+    def __init__(self, stage: Stage[T_co], options: Options) -> None:
+        self._stage = stage
+        self._options = options
+        self._here: Generator[T_co] | None = None
+        self._reader: Reader[T_co] | None = None
+
+    def _once(self) -> None:
+        if self._here is not None or self._reader is not None:
+            raise NotReadyError(f"this run of {self._stage!r} was opened already: call stage.open() for each `with`")
+
+    def __enter__(self) -> Generator[T_co]:
+        self._once()
+        if current() is not None:
+            self._here = read_inside(self._stage)
+            return self._here
+        _refuse_a_loop(self._stage, "with stage.open() as rows", "async with stage.open() as rows")
+        self._here = read_here(self._stage, self._options)
+        return self._here
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        assert self._here is not None
+        _run.closing(self._here, error)
+
+    async def __aenter__(self) -> Reader[T_co]:
+        self._once()
+        self._reader = Reader(self._stage, self._options)
+        return self._reader
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        assert self._reader is not None
+        await self._reader.__aexit__(kind, error, where)

@@ -1,0 +1,432 @@
+"""Anything -> Stage: `wrap` for sources, `pipe` for what is attached with ``|``.
+
+A source says for each run how its rows are opened. Sources whose rows may hold instructions (generators, lists and
+tuples: the *classic* way) are read through the loops of `pull_cy.py`; everything else is read as it is.
+
+What may live here: the dispatch and the sources that need nothing but the core. A source that needs a thread, a file
+or a socket lives in its own folder and joins the dispatch with `wrapper_for`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from types import CoroutineType
+from typing import Any, TypeVar, overload
+
+from ..errors import AlreadyReadError
+from .channel import Channel
+from .instruction import Instruction, Row
+from .microthread import MicroThread, Strand, current, wait
+from .pull_cy import OBEYED, fair, listed, obeyed
+from .run import Options, Reader, Scope
+from .stage import Pass, Pipe, Stage, label_of
+
+__all__ = ["AHEAD", "Async", "Once", "Source", "is_deferred", "pipe", "wrap", "wrapper_for"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+AHEAD = 16
+"""Rows that an async stage may work ahead of its reader, unless it is told otherwise."""
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Sources
+
+
+class Source(Stage[T]):
+    """Rows from somewhere: `opened(strand)` gives the iterator of one run, and what else must be closed with it."""
+
+    __slots__ = ("_label", "_open")
+
+    def __init__(self, open: Callable[[Scope], Iterator[T]], label: str) -> None:
+        self._open = open
+        self._label = label
+
+    @property
+    def label(self) -> str:
+        return self._label
+
+    def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
+        return self._open(scope)
+
+
+class Once(Source[T]):
+    """A source that can be read once: a generator object, an iterator, a file, a coroutine."""
+
+    __slots__ = ("_advice", "_read")
+
+    def __init__(self, open: Callable[[Scope], Iterator[T]], label: str, advice: str) -> None:
+        super().__init__(open, label)
+        self._advice = advice
+        self._read = False
+
+    def taken(self) -> None:
+        if self._read:
+            raise AlreadyReadError(f"{self.label} was already read, and can be read only once. {self._advice}")
+        self._read = True
+
+
+def sliced_fairly(rows: Iterator[T], scope: Scope) -> Iterator[T]:
+    """The rows, with a look at the clock now and then; in a script nobody else needs the turn."""
+    return fair(rows, scope.strand) if isinstance(scope.strand, MicroThread) else rows
+
+
+def _iterable(rows: Iterable[T], scope: Scope) -> Iterator[T]:
+    return sliced_fairly(scope.add(iter(rows)), scope)
+
+
+def _list(rows: list[T] | tuple[T, ...], scope: Scope) -> Iterator[T]:
+    return sliced_fairly(listed(rows, _holds_no_instruction, _obey_in_list), scope)
+
+
+def _classic(make: Callable[[], Generator[T, Any, Any]], scope: Scope) -> Iterator[T]:
+    generator = scope.add(make())
+    return sliced_fairly(obeyed(generator, _plain, _classify), scope)
+
+
+def _awaited(make: Callable[[], Any]) -> Generator[Any]:
+    yield wait(make())
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Classic rows: which are data, and which are instructions
+
+_plain: set[type] = {type(None), bool, int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset}
+_MOST_TYPES = 1000
+
+
+def _classify(row: Any) -> Callable[[Any], tuple[bool, Any]] | None:
+    """How a row of a classic generator is obeyed; None when it is data."""
+    if isinstance(row, Stage):
+        return _ask_stage
+    if isinstance(row, Row):
+        return _unwrap
+    if isinstance(row, (Instruction, Future)) or hasattr(type(row), "__await__") or is_deferred(row):
+        return _wait_for
+    if len(_plain) < _MOST_TYPES:  # a bound: programs may make classes as they go
+        _plain.add(type(row))
+    return None
+
+
+def _ask_stage(stage: Stage[Any]) -> tuple[bool, Any]:
+    strand = current()
+    assert strand is not None
+    reading = Pass.of(stage, strand)
+    ask = getattr(reading, "ask", None)
+    if ask is not None:
+        ask()
+    return False, stage
+
+
+def _unwrap(row: Row[Any]) -> tuple[bool, Any]:
+    return True, row.value
+
+
+def _wait_for(instruction: Any) -> tuple[bool, Any]:
+    return False, wait(instruction)
+
+
+_seldom = (Instruction, Row)
+
+
+def _holds_no_instruction(types: set[type]) -> bool:
+    return types <= _plain or not any(issubclass(each, _seldom) for each in types)
+
+
+def _obey_in_list(row: Any) -> Any:
+    """In a list, only flow's own instructions are obeyed: awaitables and stages there are data."""
+    if isinstance(row, Row):
+        return row.value
+    if isinstance(row, Instruction):
+        wait(row)
+        return OBEYED
+    return row
+
+
+def is_deferred(x: Any) -> bool:
+    """Is it a Twisted Deferred? Asked without importing Twisted."""
+    kind = type(x)
+    return kind.__module__ == "twisted.internet.defer" or (
+        hasattr(kind, "addCallbacks") and hasattr(kind, "addErrback") and not isinstance(x, type)
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Async stages and sources
+
+
+class Async(Stage[T]):
+    """An async iterable, read by a task of its own from first step to last, so that no cancel scope, timeout or context
+    variable of it ever straddles a ``yield`` into foreign code (the hazard of PEP 789).
+
+    It holds up to `ahead` rows. On every way out its task is cancelled, its ``aclose()`` is awaited in that task, and
+    the stages above it are closed, before control returns.
+    """
+
+    __slots__ = ("_make", "_name", "_once", "_source", "ahead")
+
+    def __init__(
+        self,
+        make: Callable[..., AsyncIterable[T]],
+        name: str,
+        source: Stage[Any] | None = None,
+        ahead: int = AHEAD,
+        once: Once[Any] | None = None,
+    ) -> None:
+        self._make = make
+        self._name = name
+        self._source = source
+        self._once = once
+        self.ahead = bound_of(ahead, "ahead")
+
+    @property
+    def label(self) -> str:
+        return self._name if self._source is None else f"{self._source!r} | {self._name}"
+
+    def taken(self) -> None:
+        if self._once is not None:
+            self._once.taken()
+
+    def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
+        return self._rows(scope)
+
+    def _rows(self, scope: Scope) -> Generator[T]:
+        run = scope.strand.owner
+        channel: Channel[T] = Channel(run, self.ahead)
+        ended = Channel[None](run, 1)
+
+        def done(value: Any, error: BaseException | None) -> None:
+            channel.end(error)
+            ended.end(None)
+
+        task = run.loop.spawn(self._work(channel, run.options), done, run.context)
+        try:
+            yield from sliced_fairly(channel.rows(), scope)
+        finally:
+            channel.close()
+            if not channel.ended:
+                task.cancel()
+                for _ in ended.rows():
+                    pass
+            failure = channel.failure
+            if failure is not None and not channel.raised and isinstance(failure, Exception):
+                raise failure
+
+    async def _work(self, channel: Channel[T], options: Options) -> None:
+        reader: Reader[Any] | None = None
+        if self._source is None:
+            made = self._make()
+        else:
+            reader = Reader(self._source, options)
+            made = self._make(reader)
+        rows: AsyncIterator[T] = aiter(made)
+        try:
+            async for row in rows:
+                if not channel.push_one(row):
+                    await channel.room()
+        finally:
+            try:
+                aclose = getattr(rows, "aclose", None)
+                if aclose is not None:
+                    await aclose()
+            finally:
+                if reader is not None:
+                    await reader.aclose()
+
+
+def bound_of(value: int, name: str) -> int:
+    """The value, when it can bound a holding place: a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number of rows, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1 row, not {value}: whatever holds rows needs a bound")
+    return value
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# wrap
+
+
+_wrappers: list[tuple[Callable[[Any], bool], Callable[[Any], Stage[Any]]]] = []
+
+
+def wrapper_for(accepts: Callable[[Any], bool], make: Callable[[Any], Stage[Any]]) -> None:
+    """Adds a kind of source to `wrap`, for the parts of flow that the core doesn't know."""
+    _wrappers.append((accepts, make))
+
+
+_NOTHING: Any = object()
+
+ACCEPTED = (
+    "a list, tuple, str, bytes, dict view or any other iterable or iterator, a generator function or object, an async "
+    "iterable, an async generator function, an awaitable, a coroutine function, a Deferred, a "
+    "concurrent.futures.Future, a file, a callable with sentinel=..., or another stage"
+)
+
+
+@overload
+def wrap(x: str, /, *trap: type[BaseException], ahead: int = ...) -> Stage[str]: ...
+@overload
+def wrap(x: bytes, /, *trap: type[BaseException], ahead: int = ...) -> Stage[bytes]: ...
+@overload
+def wrap(x: Stage[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Callable[[], Coroutine[Any, Any, T]], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Callable[[], AsyncIterable[T]], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Callable[[], Iterable[T]], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Callable[[], T], /, *trap: type[BaseException], sentinel: Any, ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: AsyncIterable[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Awaitable[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Iterable[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Future[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = ..., ahead: int = ...) -> Stage[Any]: ...
+def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead: int = AHEAD) -> Stage[Any]:
+    """Makes a stage of almost anything: the source of a flow.
+
+    A str or bytes is one row; a list, tuple, dict view or other iterable gives its items; a generator function or
+    object is a *classic* stage, in which a yielded instruction, awaitable, Deferred or stage is waited for and
+    anything else is a row (`flow.Row` passes anything as a row; in a list or tuple only flow's own instructions are
+    obeyed); an async iterable or async generator function runs in a task of its own, up to `ahead` rows ahead; an
+    awaitable, coroutine function, Deferred or future is one row: its result; a file gives its lines, read in a thread;
+    a callable with `sentinel` is called until it returns that.
+
+    What is wrapped belongs to the run: generators, iterators and files are closed with it. A generator *object*, an
+    iterator, a file or a coroutine can be read once (then AlreadyReadError); all else once for each run. An exception
+    of a type in `trap` that comes from this source becomes its last row, the instance itself. Raises TypeError for
+    what can't be wrapped.
+
+        flow.wrap(range(3))                           # 0, 1, 2
+        flow.wrap("abc")                              # 'abc'
+        flow.wrap(iter([1, 2, 0, 4]).__next__, sentinel=0)    # 1, 2
+    """
+    for kind in trap:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"wrap(x, *trap): each trap must be an exception class, not {kind!r}")
+    if sentinel is not _NOTHING:
+        if not callable(x):
+            raise TypeError(f"wrap(x, sentinel=...): x must be callable, not {type(x).__name__}")
+        stage: Stage[Any] = Source(lambda scope: sliced_fairly(iter(x, sentinel), scope), f"wrap({label_of(x)}, sentinel=...)")
+    else:
+        stage = _wrapped(x, ahead)
+    return _trapped(stage, trap) if trap else stage
+
+
+def _wrapped(x: Any, ahead: int) -> Stage[Any]:
+    if isinstance(x, Stage):
+        return x
+    name = f"wrap({label_of(x) if callable(x) else type(x).__name__})"
+    if isinstance(x, (str, bytes, bytearray, memoryview)):
+        return Source(lambda scope: iter((x,)), name)
+    if is_deferred(x) or isinstance(x, Future):
+        return Source(lambda scope: _awaited(lambda: x), name)
+    if inspect.isgeneratorfunction(x):
+        _needs_no_argument(x)
+        return Source(lambda scope: _classic(x, scope), name)
+    if inspect.isasyncgenfunction(x):
+        _needs_no_argument(x)
+        return Async(x, name, ahead=ahead)
+    if inspect.iscoroutinefunction(x):
+        _needs_no_argument(x)
+        return Source(lambda scope: _awaited(x), name)
+    for accepts, make in _wrappers:
+        if accepts(x):
+            return make(x)
+    if isinstance(x, Generator):
+        return Once(lambda scope: _classic(lambda: x, scope), name, "Wrap the generator function instead of a generator made by it.")
+    if isinstance(x, AsyncIterable):
+        return _wrapped_async(x, name, ahead)
+    if isinstance(x, CoroutineType):
+        return Once(lambda scope: _awaited(lambda: x), name, "Wrap the coroutine function instead of a coroutine made by it.")
+    if isinstance(x, Awaitable):
+        return Source(lambda scope: _awaited(lambda: x), name)
+    if isinstance(x, (list, tuple)):
+        return Source(lambda scope: _list(x, scope), name)
+    if isinstance(x, Iterator):
+        return Once(lambda scope: _iterable(x, scope), name, "Wrap the iterable instead of an iterator of it.")
+    if isinstance(x, type):
+        raise TypeError(f"flow.wrap() got the class {x.__name__}; it takes {ACCEPTED}. Wrap an instance.")
+    if isinstance(x, Iterable) or hasattr(type(x), "__getitem__"):
+        return Source(lambda scope: _iterable(x, scope), name)
+    if callable(x):
+        raise TypeError(
+            f"flow.wrap() got the function {label_of(x)}, which is neither a generator function nor an async one. Call it "
+            f"and wrap what it returns, or give wrap({label_of(x)}, sentinel=...) to call it until it returns that."
+        )
+    raise TypeError(f"flow.wrap() can't make a stage of {type(x).__name__}: it takes {ACCEPTED}.")
+
+
+def _wrapped_async(x: AsyncIterable[Any], name: str, ahead: int) -> Stage[Any]:
+    once = None
+    if isinstance(x, AsyncIterator):
+        once = Once(lambda scope: iter(()), name, "Wrap the async generator function, or the async iterable, instead.")
+    return Async(lambda: x, name, ahead=ahead, once=once)
+
+
+def _needs_no_argument(f: Callable[..., Any]) -> None:
+    """A function that needs arguments is a stage, or lacks a partial: say so now, not when the flow runs."""
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        first = next(iter(signature.parameters), "rows")
+        raise TypeError(
+            f"flow.wrap({label_of(f)}) calls the function without arguments, but it needs {first!r}. If it takes rows, attach "
+            f"it: `source | {label_of(f)}`; otherwise give its arguments: flow.wrap(partial({label_of(f)}, ...))."
+        ) from error
+
+
+def _trapped(stage: Stage[T], kinds: tuple[type[BaseException], ...]) -> Stage[Any]:
+    def trapped(rows: Iterator[T]) -> Generator[T | BaseException]:
+        try:
+            yield from rows
+        except kinds as error:
+            yield error
+
+    return Pipe(stage, trapped, f"trap({', '.join(kind.__name__ for kind in kinds)})")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What stands behind `|`
+
+
+def pipe(upstream: Stage[Any], stage: Any) -> Stage[Any]:
+    """`upstream | stage`: a plain stage, or an async one when `stage` is an async generator function."""
+    if isinstance(stage, Stage):
+        raise TypeError(
+            f"`rows | {stage.label}`: what stands behind `|` must be a function of rows, and this is a stage with a source "
+            "of its own. To read both, write rows.merge(stage), rows.zip(stage), or iterate one inside the other."
+        )
+    if not callable(stage):
+        raise TypeError(
+            f"`rows | x`: x must be a function from rows to rows (a generator function, a builtin, a partial), not {type(stage).__name__}"
+        )
+    inner = stage
+    while hasattr(inner, "func"):
+        inner = inner.func
+    if inspect.isasyncgenfunction(inner) or inspect.isasyncgenfunction(getattr(inner, "__call__", None)):  # noqa: B004
+        return Async(stage, label_of(stage), upstream)
+    if inspect.iscoroutinefunction(inner):
+        name = label_of(stage)
+        raise TypeError(
+            f"`rows | {name}`: {name} is an async function without a yield, so it can't hand on rows. For one row at a "
+            f"time write `rows.map({name})`; for a stage, make it an async generator, or a plain one that calls flow.wait()."
+        )
+    if stage in (builtins.map, builtins.filter):
+        raise TypeError(f"`rows | {stage.__name__}` lacks its function: write `rows.{stage.__name__}(f)` or `rows | partial({stage.__name__}, f)`")
+    return Pipe(upstream, stage)

@@ -1,0 +1,1 @@
+"""Bytes and messages at the edges of a program."""

@@ -1,0 +1,151 @@
+"""Framing: messages out of pieces of bytes or text. Sans-io: nothing here knows a socket, and every framing is a plain
+stage, a generator from pieces to messages, that works on any iterator.
+
+Any split of the same stream into pieces gives the same messages (CONTRACT 29). A limit is enforced before the memory
+is used: no more than `max_length` plus one piece is ever held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from typing import Any, AnyStr, Literal, overload
+
+from ..core.stage import Pipe
+from ..core.wrap import wrap
+from ..errors import LineTooLongError
+
+__all__ = ["MAX_LENGTH", "LineBreak", "lines"]
+
+MAX_LENGTH = 65_536
+"""The longest line, in bytes or characters without its delimiter, unless it is told otherwise."""
+
+Trailing = Literal["row", "drop", "error"]
+
+
+@overload
+def lines(
+    delimiter: bytes = b"\n", *, max_length: int | None = ..., trailing: Trailing = ...
+) -> Callable[[Iterable[AnyStr]], Iterator[AnyStr]]: ...
+@overload
+def lines(
+    delimiter: str, *, max_length: int | None = ..., trailing: Trailing = ...
+) -> Callable[[Iterable[str]], Iterator[str]]: ...
+def lines(delimiter: Any = b"\n", *, max_length: int | None = MAX_LENGTH, trailing: Trailing = "row") -> Any:
+    r"""A stage that makes lines, without their delimiter, out of pieces of bytes or str: ``pieces | flow.lines()``.
+
+    A delimiter that is split across two pieces is found. The default delimiter fits text, too. Holds the part of a
+    line that has come so far, at most `max_length` (in bytes or characters; None: no limit) and one piece; a longer
+    line raises LineTooLongError, after the lines before it. `trailing` says what becomes of what comes after the last
+    delimiter: "row" (the last line), "drop", or "error" (ValueError). Raises ValueError or TypeError at once for an
+    empty delimiter, a limit below 1 or another word.
+
+        flow.wrap([b"one\ntw", b"o\nthree"]) | flow.lines()    # b'one', b'two', b'three'
+    """
+    if not isinstance(delimiter, (bytes, str)):
+        raise TypeError(f"lines(delimiter) must be bytes or str, not {type(delimiter).__name__}")
+    if not delimiter:
+        raise ValueError("lines(delimiter) must not be empty")
+    if max_length is not None:
+        if isinstance(max_length, bool) or not isinstance(max_length, int):
+            raise TypeError(f"lines(max_length) must be a whole number or None, not {type(max_length).__name__}")
+        if max_length < 1:
+            raise ValueError(f"lines(max_length) must be at least 1, not {max_length}")
+    if trailing not in ("row", "drop", "error"):
+        raise ValueError(f'lines(trailing) must be "row", "drop" or "error", not {trailing!r}')
+    stage = partial(_lines, delimiter, max_length, trailing)
+    stage.__name__ = stage.__qualname__ = "lines"  # type: ignore[attr-defined]
+    return stage
+
+
+class LineBreak(Pipe[Any]):
+    r"""Lines out of the pieces of a stage: the class form of `lines`, with its arguments.
+
+        flow.LineBreak(flow.wrap(["a\r", "\nb"]), delimiter="\r\n")    # 'a', 'b'
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        pieces: Any,
+        /,
+        *,
+        delimiter: bytes | str = b"\n",
+        max_length: int | None = MAX_LENGTH,
+        trailing: Trailing = "row",
+    ) -> None:
+        make: Any = lines
+        super().__init__(wrap(pieces), make(delimiter, max_length=max_length, trailing=trailing), f"LineBreak({delimiter!r})")
+
+
+def _lines(delimiter: Any, limit: int | None, trailing: str, pieces: Iterable[Any]) -> Generator[Any]:
+    held: list[Any] = []  # the unfinished line, in pieces: joined once, when its end is found
+    size = 0
+    empty: Any = None
+    for piece in pieces:
+        if empty is None:
+            empty, delimiter = _fitting(piece, delimiter)
+        if not isinstance(piece, type(empty)):
+            piece = _same_kind(piece, empty)
+        if held and len(delimiter) > 1:
+            # The delimiter may have begun in what is held: take back as much of that as it could have used.
+            tail = held.pop()
+            while len(tail) < len(delimiter) - 1 and held:
+                tail = held.pop() + tail
+            size -= len(tail)
+            piece = tail + piece
+        first, *rest = piece.split(delimiter)
+        if limit is not None and size + len(first) > limit:
+            if rest or size + len(first) >= limit + len(delimiter):
+                raise _too_long(held, first, empty, limit)
+        if not rest:
+            if first:
+                held.append(first)
+                size += len(first)
+            continue
+        held.append(first)
+        yield empty.join(held) if len(held) > 1 else first
+        last = rest.pop()
+        if limit is not None:
+            for line in rest:
+                if len(line) > limit:
+                    raise _too_long([], line, empty, limit)
+                yield line
+            if len(last) >= limit + len(delimiter):
+                raise _too_long([], last, empty, limit)
+        else:
+            yield from rest
+        held = [last] if last else []
+        size = len(last)
+    if size:
+        line = empty.join(held)
+        if limit is not None and size > limit:
+            raise _too_long(held, empty, empty, limit)
+        if trailing == "error":
+            raise ValueError(f"the last line has no {delimiter!r} behind it: {line[:60]!r}")
+        if trailing == "row":
+            yield line
+
+
+def _fitting(piece: Any, delimiter: Any) -> tuple[Any, Any]:
+    """The empty value of the pieces' kind, and the delimiter in that kind."""
+    if isinstance(piece, str):
+        return "", delimiter if isinstance(delimiter, str) else delimiter.decode("ascii")
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        if isinstance(delimiter, str):
+            raise TypeError(f"lines({delimiter!r}) got pieces of bytes: give the delimiter as bytes, or decode the pieces first")
+        return b"", delimiter
+    raise TypeError(f"lines() takes pieces of bytes or str, not {type(piece).__name__}")
+
+
+def _same_kind(piece: Any, empty: Any) -> Any:
+    if isinstance(empty, bytes) and isinstance(piece, (bytearray, memoryview)):
+        return bytes(piece)
+    raise TypeError(f"lines() got a piece of {type(piece).__name__} after pieces of {type(empty).__name__}")
+
+
+def _too_long(held: list[Any], first: Any, empty: Any, limit: int) -> LineTooLongError:
+    start = empty.join([*held[:4], first])[:60]
+    unit = "characters" if isinstance(empty, str) else "bytes"
+    return LineTooLongError(f"a line is longer than max_length={limit} {unit}; it begins with {start!r}")

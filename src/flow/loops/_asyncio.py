@@ -1,0 +1,222 @@
+"""asyncio, uvloop and whatever else has asyncio's API; and the private loop of a script.
+
+Nothing is assumed beyond `asyncio.AbstractEventLoop`: no private attribute, no policy. Tasks are held by this file as
+long as they run (asyncio itself holds them weakly).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from functools import cached_property
+from threading import get_ident
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ..core.instruction import Handle, Outcome, Resume
+from ..core.microthread import Strand
+from .base import BaseLoop
+
+__all__ = ["AsyncioLoop", "ScriptLoop", "loop_for"]
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+class AsyncioLoop(BaseLoop):
+    """A running asyncio event loop."""
+
+    name = "asyncio"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(get_ident())
+        self.loop = loop
+        self._tasks: set[asyncio.Task[Any]] = set()
+        clock = getattr(loop, "slice_clock", None)  # a virtual loop measures slices in steps, so that tests repeat
+        if clock is not None:
+            self.clock = clock
+
+    def time(self) -> float:
+        return self.loop.time()
+
+    def call_soon(self, f: Callable[[], object], /) -> object:
+        return self.loop.call_soon(f)
+
+    def call_later(self, seconds: float, f: Callable[[], object], /) -> Handle:
+        return self.loop.call_later(seconds, f)
+
+    def call_threadsafe(self, f: Callable[[], object], /) -> object:
+        return self.loop.call_soon_threadsafe(f)
+
+    def spawn(self, awaitable: Awaitable[Any], done: Outcome, context: Context, /) -> Handle:
+        task = asyncio.Task(_await(awaitable), loop=self.loop, context=context)
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                done(None, asyncio.CancelledError())
+            else:
+                error = task.exception()
+                done(None if error is not None else task.result(), error)
+
+        task.add_done_callback(ended)
+        return task
+
+    async def suspend(self, begin: Callable[[Resume], Handle | None], /) -> Any:
+        future: asyncio.Future[Any] = self.loop.create_future()
+
+        def then(value: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result((value, None))
+            else:
+                future.set_result((None, error))  # any exception travels as a value: a future refuses some of them
+
+        resume = Resume(self, then)
+        handle = begin(resume)
+        try:
+            value, error = await future
+        except BaseException:
+            resume.forget()
+            if handle is not None:
+                handle.cancel()
+            raise
+        if error is not None:
+            raise error
+        return value
+
+    async def obey(self, instruction: Any, strand: Strand, /) -> Any:
+        run = strand.owner
+        deadline = run.cleanup_deadline(strand)
+        if deadline is None:
+            return await self._obey(instruction, strand)
+        late = run.cleanup_timeout(strand)
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                return await self._obey(instruction, strand)
+        except TimeoutError:
+            if limit.expired():
+                raise late from None
+            raise
+
+    async def _obey(self, instruction: Any, strand: Strand) -> Any:
+        if self.is_native(instruction):
+            return await instruction
+        return await self.suspend(lambda resume: self.begin(instruction, resume, strand.owner.context))
+
+    def cancels(self, error: BaseException, /) -> bool:
+        if not isinstance(error, asyncio.CancelledError):
+            return False
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    def report(self, error: BaseException, what: str, /) -> None:
+        self.loop.call_exception_handler({"message": f"flow: {what}", "exception": error})
+
+
+# Keyed by the loop, held by the runs: an entry goes when the last run of its loop has gone.
+_loops: WeakValueDictionary[asyncio.AbstractEventLoop, AsyncioLoop] = WeakValueDictionary()
+
+
+def loop_for(loop: asyncio.AbstractEventLoop) -> AsyncioLoop:
+    """The one object for this asyncio loop."""
+    found = _loops.get(loop)
+    if found is None:
+        found = _loops[loop] = AsyncioLoop(loop)
+    return found
+
+
+class ScriptLoop(AsyncioLoop):
+    """The private loop of one run in a script. It is made when something first waits, and runs only while it waits.
+
+    All waits of the run are awaited in one task, so that what is entered in one wait can be left in another (cancel
+    scopes and timeouts are bound to their task).
+    """
+
+    name = "a script"
+
+    def __init__(self, factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        BaseLoop.__init__(self, get_ident())
+        self._factory = factory
+        self._tasks = set()
+        self._servant: asyncio.Task[None] | None = None
+        self._asked: asyncio.Future[tuple[Any, Strand]] | None = None
+        self._outcome: tuple[Any, BaseException | None] | None = None
+        self.busy = False
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:  # type: ignore[override]
+        loop = self._factory()
+        clock = getattr(loop, "slice_clock", None)
+        if clock is not None:
+            self.clock = clock
+        _loops[loop] = self
+        return loop
+
+    def block(self, instruction: Any, strand: Strand, /) -> Any:
+        """Runs the loop until the instruction is done; returns its result or raises its error."""
+        loop = self.loop
+        self.leave()
+        if self._servant is None:
+            self._asked = loop.create_future()
+            self._servant = loop.create_task(self._serve(), context=strand.owner.context)
+        assert self._asked is not None
+        self._asked.set_result((instruction, strand))
+        self._outcome = None
+        self.busy = True
+        try:
+            loop.run_forever()
+        finally:
+            self.busy = False
+            outcome = self._outcome
+            if outcome is None:  # an interrupt came out of the loop: the servant still waits for what nobody wants now
+                self._servant.cancel()
+                self._servant = None
+        assert outcome is not None, "the private loop of a script was stopped by somebody else"
+        value, error = outcome
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error, outcome
+        return value
+
+    async def _serve(self) -> None:
+        while True:
+            assert self._asked is not None
+            instruction, strand = await self._asked
+            self._asked = self.loop.create_future()
+            servant = asyncio.current_task()
+            try:
+                self._outcome = (await self.obey(instruction, strand), None)
+            except BaseException as error:
+                if servant is not self._servant:
+                    return
+                self._outcome = (None, error)
+            del instruction, strand
+            self.loop.stop()
+
+    def close(self) -> None:
+        """Ends the loop, if it was ever needed: what is left on it is cancelled and awaited."""
+        if "loop" not in self.__dict__:
+            return
+        loop = self.loop
+        if loop.is_closed():
+            return
+        servant, self._servant = self._servant, None
+        if servant is not None:
+            servant.cancel()
+        try:
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()

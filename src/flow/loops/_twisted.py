@@ -1,0 +1,215 @@
+"""Twisted: the reactor as a loop, and `Deferred`, the controller that fires with what a flow gives.
+
+This and `io/twisted_protocol.py` are the only files (with `classic`) that import Twisted. The reactor is looked up when
+a run starts, never at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from threading import get_ident
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from twisted.internet import defer
+from twisted.python import failure, log
+
+from ..core.instruction import Handle, Outcome, Resume
+from ..core.microthread import MicroThread, Strand
+from ..core.run import SLICE, CLEANUP, Driven, Options, Run, in_a_list
+from ..core.stage import Stage
+from ..core.wrap import is_deferred, wrap
+from ..errors import Cancelled
+from .base import BaseLoop
+
+__all__ = ["Deferred", "TwistedLoop", "loop_here"]
+
+T = TypeVar("T")
+
+
+class TwistedLoop(BaseLoop):
+    """A reactor (or a `task.Clock`, in tests)."""
+
+    name = "Twisted"
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(get_ident())
+        self.reactor = reactor
+        clock = getattr(reactor, "slice_clock", None)
+        if clock is not None:
+            self.clock = clock
+
+    def time(self) -> float:
+        return float(self.reactor.seconds())
+
+    def call_soon(self, f: Callable[[], object], /) -> object:
+        return self.reactor.callLater(0, f)
+
+    def call_later(self, seconds: float, f: Callable[[], object], /) -> Handle:
+        return _Timer(self.reactor.callLater(seconds, f))
+
+    def call_threadsafe(self, f: Callable[[], object], /) -> object:
+        return self.reactor.callFromThread(f)
+
+    def spawn(self, awaitable: Awaitable[Any], done: Outcome, context: Context, /) -> Handle:
+        deferred: defer.Deferred[Any] = context.run(self._deferred, awaitable)
+        deferred.addCallbacks(lambda value: done(value, None), lambda failed: done(None, failed.value))
+        return deferred
+
+    def _deferred(self, awaitable: Awaitable[Any]) -> defer.Deferred[Any]:
+        loop = getattr(self.reactor, "_asyncioEventloop", None)
+        if loop is not None and _is_asyncio_future(awaitable):
+            return defer.Deferred.fromFuture(awaitable)  # type: ignore[arg-type]
+        return defer.Deferred.fromCoroutine(_await(awaitable))
+
+    async def suspend(self, begin: Callable[[Resume], Handle | None], /) -> Any:
+        deferred: defer.Deferred[Any] = defer.Deferred()
+
+        def then(value: Any, error: BaseException | None) -> None:
+            if not deferred.called:
+                deferred.callback((value, error))
+
+        resume = Resume(self, then)
+        handle = begin(resume)
+        try:
+            value, error = await deferred
+        except BaseException:
+            resume.forget()
+            if handle is not None:
+                handle.cancel()
+            raise
+        if error is not None:
+            raise error
+        return value
+
+    async def obey(self, instruction: Any, strand: Strand, /) -> Any:
+        run = strand.owner
+        deadline = run.cleanup_deadline(strand)
+        late = None if deadline is None else run.cleanup_timeout(strand)
+
+        def begin(resume: Resume) -> Handle | None:
+            if deadline is not None and late is not None:
+                timer = self.call_later(max(0.0, deadline - self.time()), lambda: resume.throw(late))
+                return _Both(timer, self.begin(instruction, resume, run.context))
+            return self.begin(instruction, resume, run.context)
+
+        return await self.suspend(begin)
+
+    def cancels(self, error: BaseException, /) -> bool:
+        return False
+
+    def report(self, error: BaseException, what: str, /) -> None:
+        log.err(failure.Failure(error), f"flow: {what}")
+
+
+class _Timer:
+    """A delayed call that may be cancelled after it was called."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        if self._call.active():
+            self._call.cancel()
+
+
+class _Both:
+    def __init__(self, timer: Handle, handle: Handle | None) -> None:
+        self._timer, self._handle = timer, handle
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _is_asyncio_future(x: object) -> bool:
+    import asyncio
+
+    return asyncio.isfuture(x)
+
+
+_loops: WeakValueDictionary[Any, TwistedLoop] = WeakValueDictionary()
+
+
+def loop_for(reactor: Any) -> TwistedLoop:
+    """The one object for this reactor."""
+    found = _loops.get(reactor)
+    if found is None:
+        found = _loops[reactor] = TwistedLoop(reactor)
+    return found
+
+
+def loop_here() -> TwistedLoop | None:
+    """The reactor, when it runs and the caller is in its thread."""
+    import sys
+
+    reactor: Any = getattr(sys.modules.get("twisted.internet"), "reactor", None)
+    if reactor is None or not getattr(reactor, "running", False):
+        return None
+    from twisted.python.threadable import isInIOThread
+
+    return loop_for(reactor) if isInIOThread() else None
+
+
+def Deferred(
+    stage: Stage[T],
+    /,
+    *trap: type[BaseException],
+    slice: float = SLICE,
+    cleanup: float = CLEANUP,
+    on_dropped: Callable[[list[Any]], object] | None = None,
+    reactor: Any = None,
+) -> defer.Deferred[list[T]]:
+    """Runs a stage on the reactor; a Deferred that fires with the list of its rows, or with its failure.
+
+    It starts in the reactor's next turn, and holds all rows. An exception of a type in `trap` becomes the last row.
+    On a failure the rows before it are dropped, and counted for `on_dropped`. ``cancel()`` raises flow.Cancelled where
+    the chain waits; when all is closed (cleanups may wait up to `cleanup` seconds) the Deferred fails with Twisted's
+    CancelledError. `slice` as in `Stage.open`. `reactor`: another one than the global one, for tests.
+
+        d = flow.Deferred(flow.wrap(range(3)).map(str))
+        d.addCallback(print)                               # ['0', '1', '2']
+    """
+    if reactor is None:
+        from twisted.internet import reactor as the_reactor
+
+        reactor = the_reactor
+    run = Run(wrap(stage, *trap), loop_for(reactor), Options(slice, cleanup, on_dropped))
+    thread = run.begin(in_a_list)
+
+    def ended(error: BaseException | None) -> None:
+        if error is None:
+            result.callback(run.block)
+            return
+        run.drop(run.block)
+        if isinstance(error, Cancelled):
+            error = defer.CancelledError()
+        if not isinstance(error, Exception):
+            raise error  # an interrupt or an exit ends the program, it is no result
+        result.errback(failure.Failure(error, type(error), error.__traceback__))
+
+    driven = Driven(run, ended)
+    result: defer.Deferred[list[T]] = _Cancellable(driven)
+    del thread
+    run.loop.call_soon(driven.start)
+    return result
+
+
+class _Cancellable(defer.Deferred[Any]):
+    """A Deferred whose ``cancel()`` cancels the run, and which fires when the run is closed, not before."""
+
+    def __init__(self, driven: Driven) -> None:
+        super().__init__()
+        self._driven = driven
+
+    def cancel(self) -> None:
+        if not self.called:
+            self._driven.cancel(Cancelled("flow: the Deferred was cancelled"))
+        else:
+            super().cancel()

@@ -1,0 +1,1 @@
+"""What users compose: each a few lines over the core and itertools."""
