@@ -11,43 +11,67 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .core.wrap import wrap as wrap
-from .core.stage import Stage as Stage
-from .core.microthread import cooperate as cooperate
-from .core.microthread import sleep as sleep
-from .core.microthread import wait as wait
+from . import loops as loops  # finds the running loop
 from .core.instruction import CallLater as CallLater
 from .core.instruction import Cooperate as Cooperate
 from .core.instruction import Instruction as Instruction
 from .core.instruction import Row as Row
-from .stages.transform import Filter as Filter
-from .stages.transform import FlatMap as FlatMap
-from .stages.transform import Map as Map
+from .core.microthread import cooperate as cooperate
+from .core.microthread import sleep as sleep
+from .core.microthread import wait as wait
+from .core.stage import Stage as Stage
+from .core.wrap import wrap as wrap
+from .errors import (
+    AlreadyReadError as AlreadyReadError,
+)
+from .errors import (
+    BusyError as BusyError,
+)
+from .errors import (
+    Cancelled as Cancelled,
+)
+from .errors import (
+    CleanupTimeoutError as CleanupTimeoutError,
+)
+from .errors import (
+    ClosedError as ClosedError,
+)
+from .errors import (
+    FlowError as FlowError,
+)
+from .errors import (
+    FullError as FullError,
+)
+from .errors import (
+    LineTooLongError as LineTooLongError,
+)
+from .errors import (
+    LoopRunningError as LoopRunningError,
+)
+from .errors import (
+    MissingExtraError as MissingExtraError,
+)
+from .errors import (
+    NotReadyError as NotReadyError,
+)
+from .errors import (
+    Unsupported as Unsupported,
+)
+from .errors import (
+    WrongThreadError as WrongThreadError,
+)
+from .io import files as _files  # files join what wrap() takes
+from .io.framing import LineBreak as LineBreak
+from .io.framing import lines as lines
+from .offload.threads import Threaded as Threaded
+from .sql import QueryIterator as QueryIterator
+from .stages.buffer import Callback as Callback
 from .stages.combine import Concurrent as Concurrent
 from .stages.combine import Merge as Merge
 from .stages.combine import Zip as Zip
-from .stages.buffer import Callback as Callback
-from .offload.threads import Threaded as Threaded
-from .sql import QueryIterator as QueryIterator
-from .io.framing import LineBreak as LineBreak
-from .io.framing import lines as lines
-from .errors import (
-    AlreadyReadError as AlreadyReadError,
-    BusyError as BusyError,
-    Cancelled as Cancelled,
-    CleanupTimeoutError as CleanupTimeoutError,
-    ClosedError as ClosedError,
-    FlowError as FlowError,
-    FullError as FullError,
-    LineTooLongError as LineTooLongError,
-    LoopRunningError as LoopRunningError,
-    MissingExtraError as MissingExtraError,
-    NotReadyError as NotReadyError,
-    Unsupported as Unsupported,
-    WrongThreadError as WrongThreadError,
-)
-from . import loops as loops  # finds the running loop
-from .io import files as _files  # files join what wrap() takes
+from .stages.transform import Filter as Filter
+from .stages.transform import FlatMap as FlatMap
+from .stages.transform import Map as Map
 
 if TYPE_CHECKING:
     from .loops._twisted import Deferred as Deferred

@@ -11,7 +11,8 @@ left like a scope, which cancels and closes every branch and returns when all of
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ __all__ = ["Branch", "Branches"]
 class Branch:
     """One input: its stage, its micro-thread, and at most one row ahead of the reader."""
 
-    __slots__ = ("error", "full", "index", "over", "row", "stage", "thread", "value", "wait", "waits")
+    __slots__ = ("error", "full", "index", "over", "row", "stage", "switch", "thread", "value", "wait", "waits")
 
     def __init__(self, stage: Stage[Any], index: int) -> None:
         self.stage = stage
@@ -42,6 +43,7 @@ class Branch:
         self.row: Any = None
         self.full = False
         self.over = False
+        self.switch: Any = None  # steps its micro-thread, while that is paused at a row
 
     def take(self) -> Any:
         """Its row. It may then be asked for the next one."""
@@ -49,13 +51,13 @@ class Branch:
         return row
 
 
-def _read(thread: MicroThread, branch: Branch) -> None:
+def _read(branch: Branch, thread: MicroThread) -> None:
     """What runs on a branch's micro-thread."""
+    hub = thread.parent.switch  # a branch is stepped by one strand only, so its parent stays what it is
     with Scope(thread) as scope:
         for row in branch.stage.open_in(scope):
             branch.row = row
-            branch.full = True
-            thread.pause(ROW)
+            hub(ROW)
 
 
 class Branches:
@@ -84,6 +86,32 @@ class Branches:
         if not branch.over:
             self._asked.append(branch)
 
+    def rows(self) -> Generator[Any]:
+        """The rows of all branches as they come, in turn: what `Merge` hands on."""
+        asked = self._asked
+        while True:
+            if not asked or (switch := asked[0].switch) is None:
+                branch = self.next()
+                if branch is None:
+                    return
+                if branch.full:
+                    yield branch.take()
+                    self.ask(branch)
+                continue
+            # The short way for a branch that is paused at its last row: a switch there and back, and the row.
+            branch = asked.popleft()
+            try:
+                outcome = switch()
+            except BaseException as failure:
+                self._failed(branch, failure)
+                raise
+            if outcome is ROW:
+                yield branch.row
+                asked.append(branch)
+            elif self._paused(branch, outcome) is TURN:
+                asked.append(branch)
+                self._strand.pause(TURN)
+
     def next(self) -> Branch | None:
         """The next branch that has a row (`full`) or has ended (`over`); None when nothing more can come.
 
@@ -107,29 +135,35 @@ class Branches:
                 self._strand.pause(self._signal)
 
     def _step(self, branch: Branch) -> Any:
-        """Runs a branch until it has a row, waits, gives its turn away, or is over."""
+        """Runs a branch until it has a row (ROW), gives its turn away (TURN), waits, or is over (None)."""
         value, branch.value = branch.value, None
         error, branch.error = branch.error, None
         thread = branch.thread
+        if thread is None:
+            branch.thread = thread = MicroThread(self._strand.owner, partial(_read, branch))
         try:
-            if thread is None:
-                branch.thread = thread = MicroThread(self._strand.owner, lambda thread: _read(thread, branch))
             outcome = thread.step(value) if error is None else thread.step_error(error)
         except BaseException as failure:
-            self._ended(branch)
-            if not (isinstance(failure, Cancelled) and self._closing):
-                self._failures.append(failure)
+            self._failed(branch, failure)
             return None
+        if outcome is ROW:
+            branch.full = True
+            branch.switch = thread.switch
+            return ROW
+        return self._paused(branch, outcome)
+
+    def _paused(self, branch: Branch, outcome: Any) -> Any:
+        """A branch came back with something else than a row."""
+        branch.switch = None
         if outcome is None:
-            self._ended(branch)
-        elif outcome is ROW:
-            pass
+            self._over(branch)
         elif type(outcome) is Cooperate and outcome.seconds == 0:
             return TURN
         else:
+            assert branch.thread is not None
             self._waiting += 1
             branch.waits = True
-            wait = Wait(thread, outcome, lambda value, error: self._resumed(branch, value, error))
+            wait = Wait(branch.thread, outcome, partial(self._resumed, branch))
             branch.wait = wait if branch.waits else None  # its resume may have been called at once
         return outcome
 
@@ -141,15 +175,23 @@ class Branches:
         self._asked.append(branch)
         self._signal.set()
 
-    def _ended(self, branch: Branch) -> None:
+    def _failed(self, branch: Branch, failure: BaseException) -> None:
+        self._over(branch)
+        if not (isinstance(failure, Cancelled) and self._closing):
+            self._failures.append(failure)
+
+    def _over(self, branch: Branch) -> None:
         branch.over = True
         branch.thread = None
+        branch.switch = None
         self.open -= 1
 
     def __enter__(self) -> Branches:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self._closing = True
         self._asked.clear()
         left = [branch.take() for branch in self.every if branch.full]
@@ -163,6 +205,7 @@ class Branches:
                 branch.waits = False
                 self._waiting -= 1
             thread.cancelled = Cancelled(f"flow: {branch.stage!r} is no longer read")
+            branch.switch = None
             if branch.error is None:  # else its own wait has failed already, and that failure must not be lost
                 branch.error = thread.cancelled
             self._asked.append(branch)
@@ -172,6 +215,7 @@ class Branches:
                 outcome = self._step(branch)
                 if outcome is ROW:  # it swallowed the cancel and made a row: ask it again
                     left.append(branch.take())
+                    branch.switch = None
                     assert branch.thread is not None
                     branch.error = branch.thread.cancelled
                     self._asked.append(branch)

@@ -133,8 +133,8 @@ class Cooperate(CallLater):
 class Row(Generic[T]):
     """Passes anything as data out of a classic generator: ``yield flow.Row(x)`` where x might be an instruction.
 
-        def jobs():
-            yield flow.Row(flow.Cooperate(1))    # the reader gets the Cooperate itself
+    def jobs():
+        yield flow.Row(flow.Cooperate(1))    # the reader gets the Cooperate itself
     """
 
     __slots__ = ("value",)

@@ -10,9 +10,10 @@ What may live here: functions that take an iterator and hand its rows on. What t
 The slice
 ---------
 A run must give its loop a turn after a time slice, whatever its source does (CONTRACT 10). `fair` looks at the clock
-after a *piece* of rows. A piece is one row at first; while rows are cheap it grows up to `MOST` rows, and it shrinks
-as soon as they are not, so that the clock is read about sixteen times a slice and costs little per row. When rows
-turn slow without warning, the rest of one piece (at most `MOST` rows) runs before it is noticed.
+after a *piece* of rows. A piece is one row at first; while a piece takes less than a thirty-second of the slice the
+next one is twice as long, up to `MOST` rows and one, and as soon as it takes longer the next is one row again. So the
+clock costs little per row where rows are cheap, and is read after each row where they are not. When rows turn slow
+without warning, the rest of one piece runs before that is noticed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .instruction import TURN
 
 __all__ = ["MOST", "fair", "listed", "obeyed", "pieces"]
 
-MOST = 16
+MOST = 31
 """The largest number of rows between two looks at the clock."""
 
 
@@ -45,17 +46,53 @@ class Ending:
         raise StopIteration
 
 
+_STAY_ENDED = frozenset(
+    type(each) for each in ((_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set()))
+)
+"""Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then."""
+
+
 def fair(rows: Iterator[Any], strand: Any, most: int = MOST) -> Iterator[Any]:
     """The same rows, lazily; between them the loop gets its turn when the slice of the strand's run is used up."""
     return chain.from_iterable(pieces(rows, strand, most))
 
 
-def pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterator[Any]]:
+def pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any]]:
     """`rows` in lazy pieces; between two of them the clock is read, and the loop given its turn."""
+    if type(rows) in _STAY_ENDED:
+        return _pieces(rows, strand, most)
+    return _pieces_watched(rows, strand, most)
+
+
+def _pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any]]:
+    run = strand.owner
+    clock: Callable[[], float] = strand.loop.clock
+    quick: float = run.slice / 32
+    size = 1
+    then = clock()
+    for first in rows:
+        yield (first,)
+        if size:
+            yield islice(rows, size)
+        now = clock()
+        if now - then < quick and now < run.deadline:
+            then = now
+            if size < most:
+                size += size + 1
+            continue
+        size = 0
+        if now >= run.deadline:
+            strand.pause(TURN)
+            now = clock()
+        then = now
+
+
+def _pieces_watched(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any]]:
     ending = Ending()
     watched = chain(rows, ending)
     run = strand.owner
     clock: Callable[[], float] = strand.loop.clock
+    quick: float = run.slice / 32
     size = 1
     then = clock()
     while True:
@@ -63,22 +100,25 @@ def pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterator[Any
         if ending.reached:
             return
         now = clock()
+        if now - then < quick and now < run.deadline:
+            then = now
+            if size < most:
+                size += size
+            continue
+        size = 1
         if now >= run.deadline:
             strand.pause(TURN)
             now = clock()
-            size = 1
-        elif size < most and (now - then) * 16 < run.slice:
-            size *= 2
-        elif size > 1 and (now - then) * 8 > run.slice:
-            size = 1
         then = now
 
 
-def listed(rows: list[Any] | tuple[Any, ...], is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]) -> Iterator[Any]:
+def listed(
+    rows: list[Any] | tuple[Any, ...], is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]
+) -> Iterator[Any]:
     """The rows of a list, checked for instructions a block at a time: a block without one passes at C speed.
 
-    `is_plain` says whether a set of types holds no instruction; `obey` obeys one, or gives the value of a Row
-and returns OBEYED otherwise. Rows before an instruction are handed on before it is obeyed.
+        `is_plain` says whether a set of types holds no instruction; `obey` obeys one, or gives the value of a Row
+    and returns OBEYED otherwise. Rows before an instruction are handed on before it is obeyed.
     """
     return chain.from_iterable(_listed(rows, is_plain, obey))
 
@@ -112,9 +152,7 @@ class _Obeyed:
 OBEYED: Any = _Obeyed()
 
 
-def obeyed(
-    source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any]
-) -> Iterator[Any]:
+def obeyed(source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any]) -> Iterator[Any]:
     """The rows of a classic generator; what is an instruction is obeyed, and its result sent back.
 
     `plain` holds types known to be data. `classify(row)` returns None for data, or a callable that obeys the row

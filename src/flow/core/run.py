@@ -98,7 +98,9 @@ class Scope:
             self.strand.scope = self
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         failures: list[BaseException] = []
         opened = self.opened
         while opened:
@@ -404,44 +406,40 @@ class Reader(Generic[T_co]):
         """Rows that were made and that nobody read, so far."""
         return 0 if self._run is None else self._run.dropped
 
-    async def _start(self) -> Any:
+    async def _start(self) -> Run:
         loop = loops.running()
         if loop is None:
             raise no_loop(self._stage)
         run = self._run = Run(self._stage, loop, self._options)
-        thread = run.begin(self._body)
+        run.begin(self._body)
         weakref.finalize(self, abandon, run)
         if loop.full(run.slice):
             await loop.suspend(loop.turn_over)
         run.enter()
-        return thread
+        return run
 
     async def __anext__(self) -> T_co:
+        # The way of every row: no more is done here than must be.
         run = self._run
         if run is None:
-            await self._start()
-            run = self._run
-            assert run is not None
+            run = await self._start()
         if run.over:
             raise StopAsyncIteration
         if run.busy:
             raise _busy(run)
-        run.busy = True
-        thread = run.thread
-        assert thread is not None
+        thread: Any = run.thread
         try:
             outcome = thread.step()
             if outcome is not ROW:
+                run.busy = True
                 outcome = await settle(run, outcome)
+                run.busy = False
         except BaseException as error:
             run.end()
             run.noted(error)
             raise
-        finally:
-            run.busy = False
         if outcome is ROW:
             row: T_co = thread.row
-            thread.row = None
             return row
         run.end()
         raise StopAsyncIteration
@@ -490,9 +488,7 @@ class BlockReader(Reader[T_co]):
     async def __anext__(self) -> list[Any]:  # type: ignore[override]
         run = self._run
         if run is None:
-            await self._start()
-            run = self._run
-            assert run is not None
+            run = await self._start()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -579,7 +575,9 @@ class Wait:
 
     __slots__ = ("_handle", "_resume", "_then", "_timer")
 
-    def __init__(self, strand: MicroThread, instruction: Any, then: Callable[[Any, BaseException | None], None]) -> None:
+    def __init__(
+        self, strand: MicroThread, instruction: Any, then: Callable[[Any, BaseException | None], None]
+    ) -> None:
         run = strand.owner
         self._then = then
         self._timer: Handle | None = None

@@ -110,7 +110,9 @@ class Stage(Generic[T_co]):
 
         return pipe(self, stage)
 
-    def pipe(self, stage: Callable[Concatenate[Any, P], Iterable[U] | AsyncIterable[U]], /, *args: P.args, **kwargs: P.kwargs) -> Stage[U]:
+    def pipe(
+        self, stage: Callable[Concatenate[Any, P], Iterable[U] | AsyncIterable[U]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Stage[U]:
         """Like ``|``, with further arguments: ``rows.pipe(f, 1, k=2)`` reads ``f(rows, 1, k=2)``.
 
         Raises TypeError at once when `stage` is not something that takes rows.
@@ -276,7 +278,9 @@ class Pipe(Stage[T_co]):
 
     __slots__ = ("function", "is_plain_pipe", "name", "upstream")
 
-    def __init__(self, upstream: Stage[Any], function: Callable[[Any], Iterable[T_co]], name: str | None = None) -> None:
+    def __init__(
+        self, upstream: Stage[Any], function: Callable[[Any], Iterable[T_co]], name: str | None = None
+    ) -> None:
         self.upstream = upstream
         self.function = function
         self.name = name or label_of(function)
@@ -395,7 +399,9 @@ class Blocks(Generic[T_co]):
 
     def __iter__(self) -> Iterator[list[T_co]]:
         if current() is not None:
-            raise NotReadyError("blocks() are for the reader of a flow. Inside a stage, iterate the rows, or use .batched(n)")
+            raise NotReadyError(
+                "blocks() are for the reader of a flow. Inside a stage, iterate the rows, or use .batched(n)"
+            )
         _refuse_a_loop(self._stage, "for block in stage.blocks()", "async for block in stage.blocks()")
         return blocks_here(self._stage, self._options)
 
@@ -425,7 +431,9 @@ class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsy
         self._here = read_here(self._stage, self._options)
         return self._here
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         assert self._here is not None
         _run.closing(self._here, error)
 
@@ -434,6 +442,8 @@ class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsy
         self._reader = Reader(self._stage, self._options)
         return self._reader
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         assert self._reader is not None
         await self._reader.__aexit__(kind, error, where)

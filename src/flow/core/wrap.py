@@ -13,14 +13,13 @@ import builtins
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
-from functools import partial
 from types import CoroutineType
 from typing import Any, TypeVar, overload
 
 from ..errors import AlreadyReadError
 from .channel import Channel
 from .instruction import Instruction, Row
-from .microthread import MicroThread, Strand, current, wait
+from .microthread import MicroThread, current, wait
 from .pull_cy import OBEYED, fair, listed, obeyed
 from .run import Options, Reader, Scope
 from .stage import Pass, Pipe, Stage, label_of
@@ -318,7 +317,9 @@ def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead:
     if sentinel is not _NOTHING:
         if not callable(x):
             raise TypeError(f"wrap(x, sentinel=...): x must be callable, not {type(x).__name__}")
-        stage: Stage[Any] = Source(lambda scope: sliced_fairly(iter(x, sentinel), scope), f"wrap({label_of(x)}, sentinel=...)")
+        stage: Stage[Any] = Source(
+            lambda scope: sliced_fairly(iter(x, sentinel), scope), f"wrap({label_of(x)}, sentinel=...)"
+        )
     else:
         stage = _wrapped(x, ahead)
     return _trapped(stage, trap) if trap else stage
@@ -345,11 +346,17 @@ def _wrapped(x: Any, ahead: int) -> Stage[Any]:
         if accepts(x):
             return make(x)
     if isinstance(x, Generator):
-        return Once(lambda scope: _classic(lambda: x, scope), name, "Wrap the generator function instead of a generator made by it.")
+        return Once(
+            lambda scope: _classic(lambda: x, scope),
+            name,
+            "Wrap the generator function instead of a generator made by it.",
+        )
     if isinstance(x, AsyncIterable):
         return _wrapped_async(x, name, ahead)
     if isinstance(x, CoroutineType):
-        return Once(lambda scope: _awaited(lambda: x), name, "Wrap the coroutine function instead of a coroutine made by it.")
+        return Once(
+            lambda scope: _awaited(lambda: x), name, "Wrap the coroutine function instead of a coroutine made by it."
+        )
     if isinstance(x, Awaitable):
         return Source(lambda scope: _awaited(lambda: x), name)
     if isinstance(x, (list, tuple)):
@@ -428,5 +435,7 @@ def pipe(upstream: Stage[Any], stage: Any) -> Stage[Any]:
             f"time write `rows.map({name})`; for a stage, make it an async generator, or a plain one that calls flow.wait()."
         )
     if stage in (builtins.map, builtins.filter):
-        raise TypeError(f"`rows | {stage.__name__}` lacks its function: write `rows.{stage.__name__}(f)` or `rows | partial({stage.__name__}, f)`")
+        raise TypeError(
+            f"`rows | {stage.__name__}` lacks its function: write `rows.{stage.__name__}(f)` or `rows | partial({stage.__name__}, f)`"
+        )
     return Pipe(upstream, stage)

@@ -61,7 +61,7 @@ def lines(delimiter: Any = b"\n", *, max_length: int | None = MAX_LENGTH, traili
 class LineBreak(Pipe[Any]):
     r"""Lines out of the pieces of a stage: the class form of `lines`, with its arguments.
 
-        flow.LineBreak(flow.wrap(["a\r", "\nb"]), delimiter="\r\n")    # 'a', 'b'
+    flow.LineBreak(flow.wrap(["a\r", "\nb"]), delimiter="\r\n")    # 'a', 'b'
     """
 
     __slots__ = ()
@@ -76,7 +76,9 @@ class LineBreak(Pipe[Any]):
         trailing: Trailing = "row",
     ) -> None:
         make: Any = lines
-        super().__init__(wrap(pieces), make(delimiter, max_length=max_length, trailing=trailing), f"LineBreak({delimiter!r})")
+        super().__init__(
+            wrap(pieces), make(delimiter, max_length=max_length, trailing=trailing), f"LineBreak({delimiter!r})"
+        )
 
 
 def _lines(delimiter: Any, limit: int | None, trailing: str, pieces: Iterable[Any]) -> Generator[Any]:
@@ -134,7 +136,9 @@ def _fitting(piece: Any, delimiter: Any) -> tuple[Any, Any]:
         return "", delimiter if isinstance(delimiter, str) else delimiter.decode("ascii")
     if isinstance(piece, (bytes, bytearray, memoryview)):
         if isinstance(delimiter, str):
-            raise TypeError(f"lines({delimiter!r}) got pieces of bytes: give the delimiter as bytes, or decode the pieces first")
+            raise TypeError(
+                f"lines({delimiter!r}) got pieces of bytes: give the delimiter as bytes, or decode the pieces first"
+            )
         return b"", delimiter
     raise TypeError(f"lines() takes pieces of bytes or str, not {type(piece).__name__}")
 

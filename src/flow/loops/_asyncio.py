@@ -130,6 +130,11 @@ def loop_for(loop: asyncio.AbstractEventLoop) -> AsyncioLoop:
     return found
 
 
+def register(loop: asyncio.AbstractEventLoop, found: AsyncioLoop) -> None:
+    """Makes `found` the object for this asyncio loop: for a script's private loop, and for tests."""
+    _loops[loop] = found
+
+
 class ScriptLoop(AsyncioLoop):
     """The private loop of one run in a script. It is made when something first waits, and runs only while it waits.
 
@@ -154,7 +159,7 @@ class ScriptLoop(AsyncioLoop):
         clock = getattr(loop, "slice_clock", None)
         if clock is not None:
             self.clock = clock
-        _loops[loop] = self
+        register(loop, self)
         return loop
 
     def block(self, instruction: Any, strand: Strand, /) -> Any:

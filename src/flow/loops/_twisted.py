@@ -6,7 +6,7 @@ a run starts, never at import.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from threading import get_ident
 from typing import Any, TypeVar
@@ -16,10 +16,10 @@ from twisted.internet import defer
 from twisted.python import failure, log
 
 from ..core.instruction import Handle, Outcome, Resume
-from ..core.microthread import MicroThread, Strand
-from ..core.run import SLICE, CLEANUP, Driven, Options, Run, in_a_list
+from ..core.microthread import Strand
+from ..core.run import CLEANUP, SLICE, Driven, Options, Run, in_a_list
 from ..core.stage import Stage
-from ..core.wrap import is_deferred, wrap
+from ..core.wrap import wrap
 from ..errors import Cancelled
 from .base import BaseLoop
 

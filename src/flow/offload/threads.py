@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from ..core.channel import Channel
-from ..core.microthread import wait
 from ..core.instruction import Signal
+from ..core.microthread import wait
 from ..core.run import Scope
 from ..core.stage import Stage, label_of
-from ..core.wrap import Once, bound_of, sliced_fairly
+from ..core.wrap import bound_of, sliced_fairly
 from ..errors import AlreadyReadError, ClosedError
 
 __all__ = ["Threaded"]
@@ -59,7 +59,9 @@ class Threaded(Stage[T]):
         if isinstance(iterable, Stage):
             raise TypeError("Threaded() takes a blocking iterable; a stage waits without blocking and needs no thread")
         if not callable(iterable) and not isinstance(iterable, Iterable) and not hasattr(type(iterable), "__getitem__"):
-            raise TypeError(f"Threaded() takes an iterable, or a function that returns one, not {type(iterable).__name__}")
+            raise TypeError(
+                f"Threaded() takes an iterable, or a function that returns one, not {type(iterable).__name__}"
+            )
         self._iterable: Any = iterable
         self._name = label_of(iterable) if callable(iterable) else type(iterable).__name__
         self._once = isinstance(iterable, Iterator)

@@ -146,7 +146,9 @@ class Callback(Stage[T]):
 
     def taken(self) -> None:
         if self._read:
-            raise AlreadyReadError("this Callback was already read, and its rows come only once: let one reader hand them on")
+            raise AlreadyReadError(
+                "this Callback was already read, and its rows come only once: let one reader hand them on"
+            )
         self._read = True
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:

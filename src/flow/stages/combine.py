@@ -62,10 +62,7 @@ class Merge(_Combined[T]):
 
     def read(self, strand: Strand) -> Generator[T]:
         with Branches(strand, self.inputs) as branches:
-            while (branch := branches.next()) is not None:
-                if branch.full:
-                    yield branch.take()
-                    branches.ask(branch)
+            yield from branches.rows()
 
 
 class Zip(_Combined[T]):
@@ -86,10 +83,19 @@ class Zip(_Combined[T]):
     @overload
     def __init__(self: Zip[tuple[T1, T2]], a: Stage[T1], b: Stage[T2], /, *, strict: bool = ...) -> None: ...
     @overload
-    def __init__(self: Zip[tuple[T1, T2, T3]], a: Stage[T1], b: Stage[T2], c: Stage[T3], /, *, strict: bool = ...) -> None: ...
+    def __init__(
+        self: Zip[tuple[T1, T2, T3]], a: Stage[T1], b: Stage[T2], c: Stage[T3], /, *, strict: bool = ...
+    ) -> None: ...
     @overload
     def __init__(
-        self: Zip[tuple[T1, T2, T3, T4]], a: Stage[T1], b: Stage[T2], c: Stage[T3], d: Stage[T4], /, *, strict: bool = ...
+        self: Zip[tuple[T1, T2, T3, T4]],
+        a: Stage[T1],
+        b: Stage[T2],
+        c: Stage[T3],
+        d: Stage[T4],
+        /,
+        *,
+        strict: bool = ...,
     ) -> None: ...
     @overload
     def __init__(self: Zip[tuple[Any, ...]], *inputs: Any, strict: bool = ..., fill: Any = ...) -> None: ...

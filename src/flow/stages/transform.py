@@ -132,7 +132,9 @@ def enumerated(stage: Stage[T], start: int) -> Stage[tuple[int, T]]:
 
 def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
     if not isinstance(rows, slice):
-        raise TypeError(f"stage[...] takes a slice such as stage[:10], not {rows!r}: rows come in order and are not stored")
+        raise TypeError(
+            f"stage[...] takes a slice such as stage[:10], not {rows!r}: rows come in order and are not stored"
+        )
     bounds = (rows.start, rows.stop, rows.step)
     try:
         islice((), *bounds)
@@ -141,7 +143,9 @@ def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
             f"stage[{rows.start}:{rows.stop}:{rows.step}]: bounds must be whole numbers of at least 0 (the step of at "
             "least 1): a row counted from the end is not known before the end"
         ) from error
-    shown = ":".join("" if each is None else str(each) for each in bounds).rstrip(":") if rows.step is None else str(bounds)
+    shown = (
+        ":".join("" if each is None else str(each) for each in bounds).rstrip(":") if rows.step is None else str(bounds)
+    )
     return Pipe(stage, lambda upstream: islice(upstream, *bounds), f"[{shown}]")
 
 
