@@ -234,7 +234,8 @@ class Branches:
 
     def _pause(self, instruction: Any) -> None:
         """A wait while the branches are closed: what is raised at it joins the rest, and the closing goes on."""
+        interrupt = next((each for each in self._failures if not isinstance(each, Exception)), None)
         try:
-            self._strand.pause(instruction)
+            self._strand.pause(instruction, interrupt)
         except BaseException as failure:
             self._failures.append(failure)

@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from threading import Condition, Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import ClosedError
-from .instruction import Resume, Signal
+from .instruction import Handle, Resume, Signal
 from .microthread import wait
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class Channel(Generic[T]):
         self._room = Condition(self._lock)
         self._arrived = Signal()
         self._waiting: list[Resume] = []
+        self.paused = False  # the producer was told to pause; it is told to go on when half of the room is free
+        self.on_pause: Callable[[], object] | None = None
+        self.on_resume: Callable[[], object] | None = None
         self._largest = max(1, limit // 4)
         self._blocked = False  # a thread waits for room
         # For a virtual clock, which must not move while a thread works: called when a thread stops or goes on working.
@@ -70,17 +73,36 @@ class Channel(Generic[T]):
         """`push` of one row. It joins the block of the rows before it while the reader has not come for that."""
         with self._lock:
             self._check_open()
-            blocks = self._blocks
-            if blocks and len(blocks[-1]) < self._largest:
-                blocks[-1].append(row)
-            else:
-                blocks.append([row])
-            self.held += 1
-            if self.held > self.peak:
-                self.peak = self.held
-            room = self.held < self.limit
+            room = self._add(row)
         self._arrived.set()
         return room
+
+    def offer_one(self, row: T) -> bool:
+        """Adds a row if there is room, however many threads look at the same time; says whether it did."""
+        with self._lock:
+            self._check_open()
+            if self.held >= self.limit:
+                return False
+            if not self._add(row) and not self.paused:
+                self.paused = True
+                pause = self.on_pause
+            else:
+                pause = None
+        self._arrived.set()
+        if pause is not None:
+            pause()
+        return True
+
+    def _add(self, row: T) -> bool:
+        blocks = self._blocks
+        if blocks and len(blocks[-1]) < self._largest:
+            blocks[-1].append(row)
+        else:
+            blocks.append([row])
+        self.held += 1
+        if self.held > self.peak:
+            self.peak = self.held
+        return self.held < self.limit
 
     def _check_open(self) -> None:
         if self.closed or self.ended:
@@ -93,7 +115,10 @@ class Channel(Generic[T]):
                 return
             self.ended = True
             self.failure = failure
+            waiting = self._let_go()
         self._arrived.set()
+        for resume in waiting:
+            resume()
 
     @property
     def full(self) -> bool:
@@ -107,18 +132,25 @@ class Channel(Generic[T]):
         if self.closed:
             raise ClosedError("flow: the reader has gone")
 
-    def on_room(self, resume: Resume) -> None:
-        """Resumes once there is room, or the channel is closed."""
+    def on_room(self, resume: Resume) -> Handle | None:
+        """Resumes once there is room, or nothing can be pushed any more."""
         with self._lock:
-            if self.full and not self.closed:
+            if self.full and not self.closed and not self.ended:
                 self._waiting.append(resume)
-                return
+                return _Waiting(self, resume)
         resume()
+        return None
+
+    def give_up(self, resume: Resume) -> None:
+        """A producer waits for room no longer."""
+        with self._lock:
+            if resume in self._waiting:
+                self._waiting.remove(resume)
 
     def wait_for_room(self, timeout: float | None = None) -> bool:
         """Blocks a thread until there is room: True; False when the channel was closed or the time is up."""
         with self._room:
-            while self.full and not self.closed:
+            while self.full and not self.closed and not self.ended:
                 if self.release is not None and not self._blocked:
                     self.release()
                 self._blocked = True
@@ -135,8 +167,12 @@ class Channel(Generic[T]):
             if self.held * 2 > self.limit:
                 return
             waiting = self._let_go()
+            go_on = self.paused
+            self.paused = False
         for resume in waiting:
             resume()
+        if go_on and self.on_resume is not None:
+            self.on_resume()
 
     def _let_go(self) -> list[Resume]:
         """Under the lock: lets producers go on that wait for room; returns those that the caller must resume."""
@@ -192,3 +228,13 @@ class Channel(Generic[T]):
             resume()
         if self.run is not None:
             self.run.drop(left)
+
+
+class _Waiting:
+    """The handle of a wait for room."""
+
+    def __init__(self, channel: Channel[Any], resume: Resume) -> None:
+        self._channel, self._resume = channel, resume
+
+    def cancel(self) -> None:
+        self._channel.give_up(self._resume)

@@ -133,8 +133,10 @@ class Cooperate(CallLater):
 class Row(Generic[T]):
     """Passes anything as data out of a classic generator: ``yield flow.Row(x)`` where x might be an instruction.
 
-    def jobs():
-        yield flow.Row(flow.Cooperate(1))    # the reader gets the Cooperate itself
+    The reader gets `x` itself, not the Row.
+
+        def jobs():
+            yield flow.Row(flow.Cooperate(1))    # the reader gets the Cooperate
     """
 
     __slots__ = ("value",)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from weakref import WeakSet
 
 from greenlet import getcurrent, greenlet
 
-from ..errors import NotReadyError
-from .instruction import TURN, Cooperate, Instruction
+from ..errors import CleanupTimeoutError, NotReadyError
+from .instruction import TURN, Cooperate, Instruction, Signal
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .run import Run, Scope
     from .stage import Pass, Stage
 
-__all__ = ["ROW", "MicroThread", "Strand", "cooperate", "current", "sleep", "wait"]
+__all__ = ["ROW", "MicroThread", "Strand", "cooperate", "current", "sleep", "unwanted", "wait", "wait_out"]
 
 T = TypeVar("T")
 
@@ -64,7 +65,8 @@ class Strand:
     cancelled: BaseException | None
     handling: BaseException | None
 
-    def pause(self, instruction: Any) -> Any:
+    def pause(self, instruction: Any, handling: BaseException | None = None) -> Any:
+        """Hands an instruction to the hub and comes back with its outcome. `handling`: see `wait_out`."""
         raise NotImplementedError
 
 
@@ -110,11 +112,18 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
         self.parent = getcurrent()
         return self.throw(error)
 
-    def pause(self, instruction: Any) -> Any:
-        self.handling = sys.exception()
+    def pause(self, instruction: Any, handling: BaseException | None = None) -> Any:
+        self.handling = handling or sys.exception()
         if self.cancelled is not None and self.handling is None:
+            unwanted(instruction)
             raise self.cancelled
         return self.parent.switch(instruction)
+
+
+def unwanted(instruction: Any) -> None:
+    """Nobody will await this: a coroutine is closed, so that it does not warn of it."""
+    if isinstance(instruction, CoroutineType):
+        instruction.close()
 
 
 _foreign_strand: Callable[[], Strand | None] | None = None
@@ -136,7 +145,8 @@ def current() -> Strand | None:
 
 
 def _not_ready(what: str, instruction: Any) -> NotReadyError:
-    shown = type(instruction).__name__
+    shown = getattr(instruction, "__qualname__", None) or type(instruction).__name__
+    unwanted(instruction)
     return NotReadyError(
         f"{what} was called outside a running flow, so there is nothing to pause (it was to wait for: {shown}). "
         "Call it from a stage: a generator attached with `|` or wrapped with flow.wrap. "
@@ -167,6 +177,27 @@ def wait(instruction: Any, /) -> Any:
     if strand is None:
         raise _not_ready("flow.wait()", instruction)
     return strand.pause(instruction)
+
+
+def wait_out(strand: Strand, done: Callable[[], bool], signal: Signal) -> None:
+    """Waits until something that is being closed is closed, even when a cancel arrives meanwhile.
+
+    The cancel is raised afterwards, and the rest of the wait is a cleanup, with the deadline of one
+    (test_close.py::test_a_cancel_during_a_close_does_not_cut_it_short).
+    """
+    interrupt: BaseException | None = None
+    while True:
+        signal.clear()
+        if done():
+            break
+        try:
+            strand.pause(signal, interrupt)
+        except CleanupTimeoutError:
+            raise
+        except BaseException as error:
+            interrupt = interrupt or error
+    if interrupt is not None:
+        raise interrupt
 
 
 def sleep(seconds: float, /) -> None:

@@ -117,8 +117,8 @@ def listed(
 ) -> Iterator[Any]:
     """The rows of a list, checked for instructions a block at a time: a block without one passes at C speed.
 
-        `is_plain` says whether a set of types holds no instruction; `obey` obeys one, or gives the value of a Row
-    and returns OBEYED otherwise. Rows before an instruction are handed on before it is obeyed.
+    `is_plain` says whether a set of types holds no instruction. `obey` gives the value of a Row, or obeys an
+    instruction and gives OBEYED. Rows before an instruction are handed on before it is obeyed.
     """
     return chain.from_iterable(_listed(rows, is_plain, obey))
 

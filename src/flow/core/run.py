@@ -18,6 +18,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from itertools import chain
+from math import inf
 from threading import get_ident
 from types import CoroutineType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -32,7 +33,7 @@ from .pull_cy import fair, pieces
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["Options", "Reader", "Run", "Scope", "drive", "joined", "read_here", "use_loops"]
+__all__ = ["Driven", "Options", "Reader", "Run", "Scope", "Wait", "joined", "read_here", "use_loops"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -51,6 +52,7 @@ class Loops(Protocol):
     """What `flow.loops` tells the core: which loop is running here, and a private one for a script."""
 
     def running(self) -> Loop | None: ...
+    def awaiting(self) -> Loop | None: ...
     def private(self) -> ScriptLoop: ...
 
 
@@ -205,8 +207,8 @@ class Run:
         self.loop = loop
         self.options = options
         self.context = copy_context()
-        self.slice = options.slice or float("inf")
-        self.deadline = float("inf")
+        self.slice = options.slice or inf
+        self.deadline = inf
         self.cleanup_until: tuple[BaseException, float] | None = None
         self.busy = False
         self.over = False
@@ -222,6 +224,7 @@ class Run:
     def end(self) -> None:
         self.over = True
         live.discard(self)
+        self.loop.leave()
 
     def enter(self) -> None:
         """The loop has let the run go on."""
@@ -237,7 +240,7 @@ class Run:
     def cleanup_deadline(self, strand: Strand) -> float | None:
         """Until when the strand's wait may last, when it is part of a cleanup after a cancel (the loop's time)."""
         error = strand.handling
-        if error is None or isinstance(error, (Exception, GeneratorExit)):
+        if error is None or isinstance(error, (Exception, GeneratorExit)) or self.options.cleanup == inf:
             return None
         if self.cleanup_until is None or self.cleanup_until[0] is not error:
             self.cleanup_until = (error, self.loop.time() + self.options.cleanup)
@@ -407,7 +410,7 @@ class Reader(Generic[T_co]):
         return 0 if self._run is None else self._run.dropped
 
     async def _start(self) -> Run:
-        loop = loops.running()
+        loop = loops.awaiting()
         if loop is None:
             raise no_loop(self._stage)
         run = self._run = Run(self._stage, loop, self._options)
@@ -541,7 +544,7 @@ def _busy(run: Run) -> BusyError:
 
 async def collect(stage: Stage[T], options: Options) -> list[T]:
     """All rows of one run, for ``await stage``; on failure the rows before it are dropped, and counted."""
-    loop = loops.running()
+    loop = loops.awaiting()
     if loop is None:
         raise no_loop(stage)
     run = Run(stage, loop, options)
@@ -727,8 +730,8 @@ class HereStrand(Strand):
         self.handling = None
         self._outer = sys.exception()  # the script itself may be handling an error while it reads
 
-    def pause(self, instruction: Any) -> Any:
-        handling = sys.exception()
+    def pause(self, instruction: Any, handling: BaseException | None = None) -> Any:
+        handling = handling or sys.exception()
         self.handling = None if handling is self._outer else handling
         try:
             return self.loop.block(instruction, self)

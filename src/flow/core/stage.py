@@ -179,7 +179,7 @@ class Stage(Generic[T_co]):
 
         Leaving the scope closes the run, cleanups that wait included, before the next statement. `slice`: seconds
         that the run may hold the loop before it gives it a turn (0: never gives one). `cleanup`: seconds that
-        cleanups may go on waiting after a cancel; then CleanupTimeoutError names the place. `on_dropped(rows)` is
+        cleanups may go on waiting after a cancel (math.inf: as long as it takes); then CleanupTimeoutError names the place. `on_dropped(rows)` is
         given rows that were made and that nobody read. Raises ValueError or TypeError for what these can't be.
 
             with flow.wrap(range(10)).open() as rows:
@@ -307,13 +307,16 @@ class Pipe(Stage[T_co]):
 
 def label_of(f: Any) -> str:
     """A short name for a user's function."""
+    name = getattr(f, "__qualname__", None)
+    if name:
+        return str(name)
     inner = getattr(f, "func", None)
     if inner is not None and hasattr(f, "args"):
         shown = [label_of(each) if callable(each) else repr(each) for each in f.args]
         shown += [f"{key}={value!r}" for key, value in f.keywords.items()]
         text = f"{label_of(inner)}({', '.join(shown)})"
         return text if len(text) <= 60 else f"{label_of(inner)}(...)"
-    return str(getattr(f, "__qualname__", None) or type(f).__name__)
+    return type(f).__name__
 
 
 def _refuse_a_loop(stage: Stage[Any], written: str, instead: str) -> None:

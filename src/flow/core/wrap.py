@@ -18,8 +18,8 @@ from typing import Any, TypeVar, overload
 
 from ..errors import AlreadyReadError
 from .channel import Channel
-from .instruction import Instruction, Row
-from .microthread import MicroThread, current, wait
+from .instruction import Instruction, Row, Signal
+from .microthread import MicroThread, current, wait, wait_out
 from .pull_cy import OBEYED, fair, listed, obeyed
 from .run import Options, Reader, Scope
 from .stage import Pass, Pipe, Stage, label_of
@@ -197,11 +197,11 @@ class Async(Stage[T]):
     def _rows(self, scope: Scope) -> Generator[T]:
         run = scope.strand.owner
         channel: Channel[T] = Channel(run, self.ahead)
-        ended = Channel[None](run, 1)
+        ended = Signal()
 
         def done(value: Any, error: BaseException | None) -> None:
             channel.end(error)
-            ended.end(None)
+            ended.set()
 
         task = run.loop.spawn(self._work(channel, run.options), done, run.context)
         try:
@@ -210,8 +210,7 @@ class Async(Stage[T]):
             channel.close()
             if not channel.ended:
                 task.cancel()
-                for _ in ended.rows():
-                    pass
+                wait_out(scope.strand, lambda: channel.ended, ended)
             failure = channel.failure
             if failure is not None and not channel.raised and isinstance(failure, Exception):
                 raise failure

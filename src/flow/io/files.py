@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import Any
 
+from ..core.run import Scope
 from ..core.stage import Stage
 from ..core.wrap import Once, sliced_fairly, wrapper_for
 from ..offload.threads import Threaded
@@ -19,28 +20,33 @@ def _is_file(x: Any) -> bool:
 
 
 class _Lines:
-    """The lines of a file in blocks, and its closing; the standard streams stay open."""
+    """A file as an iterator that is closed with its run, whether or not a line was asked for. Standard streams stay open."""
 
     def __init__(self, file: Any) -> None:
-        self.file = file
+        self._file = file
+        self._lines = iter(file)
 
-    def __iter__(self) -> Generator[Any]:
-        try:
-            yield from self.file
-        finally:
-            self.close()
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._lines)
 
     def close(self) -> None:
-        if self.file not in (sys.stdin, sys.__stdin__):
-            self.file.close()
+        if self._file not in (sys.stdin, sys.__stdin__):
+            self._file.close()
 
 
 def _wrap_file(file: Any) -> Stage[Any]:
-    name = f"wrap({type(file).__name__})"
-    advice = "Open the file again, or give wrap a generator function that opens it."
-    if isinstance(file, (io.StringIO, io.BytesIO)):
-        return Once(lambda scope: sliced_fairly(scope.add(iter(_Lines(file))), scope), name, advice)
-    return Once(lambda scope: Threaded(_Lines(file)).rows(None, scope), name, advice)
+    def in_memory(scope: Scope) -> Iterator[Any]:
+        return sliced_fairly(scope.add(_Lines(file)), scope)
+
+    def in_a_thread(scope: Scope) -> Iterator[Any]:
+        lines = scope.add(_Lines(file))  # closed a second time, for the case that the thread was never started
+        return Threaded(lines).rows(None, scope)
+
+    open = in_memory if isinstance(file, (io.StringIO, io.BytesIO)) else in_a_thread
+    return Once(open, f"wrap({type(file).__name__})", "Open the file again, or give wrap a generator function that opens it.")
 
 
 wrapper_for(_is_file, _wrap_file)

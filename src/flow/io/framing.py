@@ -61,7 +61,9 @@ def lines(delimiter: Any = b"\n", *, max_length: int | None = MAX_LENGTH, traili
 class LineBreak(Pipe[Any]):
     r"""Lines out of the pieces of a stage: the class form of `lines`, with its arguments.
 
-    flow.LineBreak(flow.wrap(["a\r", "\nb"]), delimiter="\r\n")    # 'a', 'b'
+    What is said there holds here.
+
+        flow.LineBreak(flow.wrap(["a\r", "\nb"]), delimiter="\r\n")    # 'a', 'b'
     """
 
     __slots__ = ()
@@ -90,11 +92,15 @@ def _lines(delimiter: Any, limit: int | None, trailing: str, pieces: Iterable[An
             empty, delimiter = _fitting(piece, delimiter)
         if not isinstance(piece, type(empty)):
             piece = _same_kind(piece, empty)
-        if held and len(delimiter) > 1:
-            # The delimiter may have begun in what is held: take back as much of that as it could have used.
+        keep = len(delimiter) - 1
+        if held and keep:
+            # The delimiter may have begun in what is held: take back as much of that as it could have used, no more.
             tail = held.pop()
-            while len(tail) < len(delimiter) - 1 and held:
+            while len(tail) < keep and held:
                 tail = held.pop() + tail
+            if len(tail) > keep:
+                held.append(tail[:-keep])
+                tail = tail[-keep:]
             size -= len(tail)
             piece = tail + piece
         first, *rest = piece.split(delimiter)
@@ -150,6 +156,11 @@ def _same_kind(piece: Any, empty: Any) -> Any:
 
 
 def _too_long(held: list[Any], first: Any, empty: Any, limit: int) -> LineTooLongError:
-    start = empty.join([*held[:4], first])[:60]
+    start = empty
+    for piece in (*held, first):
+        if len(start) >= 60:
+            break
+        start += piece[:60]
+    start = start[: min(60, limit + 1)]
     unit = "characters" if isinstance(empty, str) else "bytes"
     return LineTooLongError(f"a line is longer than max_length={limit} {unit}; it begins with {start!r}")

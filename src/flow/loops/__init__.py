@@ -11,7 +11,7 @@ from ..core.instruction import Loop
 from ..core.run import use_loops
 from ._asyncio import ScriptLoop, loop_for
 
-__all__ = ["private", "private_factory", "running"]
+__all__ = ["awaiting", "private", "private_factory", "running"]
 
 private_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop]] = ContextVar(
     "flow.private_factory", default=asyncio.new_event_loop
@@ -39,6 +39,16 @@ def running() -> Loop | None:
     return None if loop is None else loop_for(loop)
 
 
+def awaiting() -> Loop | None:
+    """The loop for a coroutine that runs now. A reactor counts before it runs, too: `task.react` starts its main so."""
+    found = running()
+    if found is None and "twisted.internet.reactor" in sys.modules:
+        from ._twisted import loop_to_be
+
+        return loop_to_be()
+    return found
+
+
 def private() -> ScriptLoop:
     """A loop for one run of a script."""
     return ScriptLoop(private_factory.get())
@@ -46,6 +56,7 @@ def private() -> ScriptLoop:
 
 class _Provider:
     running = staticmethod(running)
+    awaiting = staticmethod(awaiting)
     private = staticmethod(private)
 
 

@@ -51,7 +51,9 @@ class AsyncioLoop(BaseLoop):
         return self.loop.call_soon_threadsafe(f)
 
     def spawn(self, awaitable: Awaitable[Any], done: Outcome, context: Context, /) -> Handle:
-        task = asyncio.Task(_await(awaitable), loop=self.loop, context=context)
+        # A coroutine is handed over as it is: a task that is cancelled before its first step closes it then.
+        work = awaitable if asyncio.iscoroutine(awaitable) else _await(awaitable)
+        task = asyncio.Task(work, loop=self.loop, context=context)
         self._tasks.add(task)
 
         def ended(task: asyncio.Task[Any]) -> None:

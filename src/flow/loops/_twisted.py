@@ -6,6 +6,7 @@ a run starts, never at import.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from threading import get_ident
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from twisted.internet import defer
-from twisted.python import failure, log
+from twisted.python import failure, log, threadable
 
 from ..core.instruction import Handle, Outcome, Resume
 from ..core.microthread import Strand
@@ -147,14 +148,16 @@ def loop_for(reactor: Any) -> TwistedLoop:
 
 def loop_here() -> TwistedLoop | None:
     """The reactor, when it runs and the caller is in its thread."""
-    import sys
-
     reactor: Any = getattr(sys.modules.get("twisted.internet"), "reactor", None)
     if reactor is None or not getattr(reactor, "running", False):
         return None
-    from twisted.python.threadable import isInIOThread
+    return loop_for(reactor) if threadable.isInIOThread() else None
 
-    return loop_for(reactor) if isInIOThread() else None
+
+def loop_to_be() -> TwistedLoop | None:
+    """The installed reactor, for a coroutine that was started before it runs."""
+    reactor: Any = getattr(sys.modules.get("twisted.internet"), "reactor", None)
+    return None if reactor is None or threadable.ioThread not in (None, get_ident()) else loop_for(reactor)
 
 
 def Deferred(

@@ -11,6 +11,7 @@ jump early, the same way each time for the same seed.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import selectors
 import threading
@@ -70,7 +71,8 @@ class _Selector(selectors.BaseSelector):
         if found:
             return found
         if timeout is not None:
-            self._clock.time += timeout
+            now = self._clock.time
+            self._clock.time = max(now + timeout, math.nextafter(now, math.inf))  # it moves, however far it has come
             return []
         if outside:
             return self._real.select(None)

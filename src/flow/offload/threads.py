@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from ..core.channel import Channel
 from ..core.instruction import Signal
-from ..core.microthread import wait
+from ..core.microthread import wait_out
 from ..core.run import Scope
 from ..core.stage import Stage, label_of
 from ..core.wrap import bound_of, sliced_fairly
@@ -99,10 +99,7 @@ class Threaded(Stage[T]):
             yield from sliced_fairly(channel.rows(), scope)
         finally:
             channel.close()
-            while not work.done:
-                ended.clear()
-                if not work.done:
-                    wait(ended)
+            wait_out(scope.strand, lambda: work.done, ended)
             thread.join()
             if channel.failure is not None and not channel.raised and isinstance(channel.failure, Exception):
                 raise channel.failure

@@ -24,3 +24,5 @@ def batched(stage: Stage[T], n: int) -> Stage[tuple[T, ...]]:
 def _batched(n: int, rows: Iterator[T]) -> Generator[tuple[T, ...]]:
     while batch := tuple(islice(rows, n)):
         yield batch
+        if len(batch) < n:
+            return  # the end was reached: it is not asked for again

@@ -35,7 +35,7 @@ class Callback(Stage[T]):
         list(ticks)                                        # [1, 2]
     """
 
-    __slots__ = ("_channel", "_pause", "_paused", "_read", "_resume", "_thread", "limit")
+    __slots__ = ("_channel", "_read", "_thread", "limit")
 
     def __init__(
         self,
@@ -51,9 +51,8 @@ class Callback(Stage[T]):
                 raise TypeError(f"Callback({name}=...) must be a function, not {type(hook).__name__}")
         self._channel: Channel[T] = Channel(None, limit)
         self._thread = None if threadsafe else get_ident()
-        self._pause = pause
-        self._resume = resume
-        self._paused = False
+        self._channel.on_pause = pause
+        self._channel.on_resume = resume
         self._read = False
 
     @property
@@ -75,40 +74,37 @@ class Callback(Stage[T]):
     def offer(self, row: T, /) -> bool:
         """Adds a row if there is room; says whether it did. Raises ClosedError after the end."""
         self._check()
-        if self._channel.full:
-            return False
-        self._add(row)
-        return True
+        return self._channel.offer_one(row)
 
     async def put(self, row: T, /) -> None:
         """Adds a row, and waits for room first. Raises ClosedError after the end, while waiting too."""
         self._check()
-        while self._channel.full:
-            from ..loops import running
+        while not self._channel.offer_one(row):
+            from ..loops import awaiting
 
-            loop = running()
+            loop = awaiting()
             if loop is None:
                 raise WrongThreadError("await put() needs a running loop; a thread may use put_blocking()")
             await loop.suspend(self._channel.on_room)
             self._check()
-        self._add(row)
 
     def put_blocking(self, row: T, /, timeout: float | None = None) -> None:
         """Adds a row, and blocks this thread until there is room. Needs ``threadsafe=True``; TimeoutError after `timeout` s."""
         if self._thread is not None:
             raise WrongThreadError("put_blocking() is for threads: make the Callback with threadsafe=True")
         self._check()
-        while self._channel.full:
-            if not self._channel.wait_for_room(timeout) and not self._channel.closed:
-                raise TimeoutError(f"there was no room for a row within {timeout:g} s")
+        while not self._channel.offer_one(row):
+            room = self._channel.wait_for_room(timeout)
             self._check()
-        self._add(row)
+            if not room and timeout is not None:
+                raise TimeoutError(f"there was no room for a row within {timeout:g} s")
 
     def finish(self) -> None:
         """Ends the rows. Idempotent after a finish; ClosedError after a failure."""
-        self._check(ended=False)
-        if self._channel.ended and self._channel.failure is not None:
-            raise ClosedError("this Callback has ended with a failure: it can't be finished now")
+        self._check_thread()
+        if self._channel.ended and self._channel.failure is None:
+            return
+        self._check()
         self._channel.end(None)
 
     def errback(self, error: Any, /) -> None:
@@ -124,23 +120,19 @@ class Callback(Stage[T]):
         """Rows that it holds now."""
         return self._channel.held
 
-    def _check(self, ended: bool = True) -> None:
+    def _check_thread(self) -> None:
         if self._thread is not None and get_ident() != self._thread:
             raise WrongThreadError(
                 "this Callback was made in another thread, and only that one may push into it: make it with "
                 "flow.Callback(threadsafe=True) to push from any thread"
             )
+
+    def _check(self) -> None:
+        self._check_thread()
         if self._channel.closed:
             raise ClosedError("the reader of this Callback has gone: nobody would read the row")
-        if ended and self._channel.ended:
+        if self._channel.ended:
             raise ClosedError("this Callback has ended: nothing can be pushed after finish() or errback()")
-
-    def _add(self, row: T) -> None:
-        room = self._channel.push_one(row)
-        if not room and not self._paused:
-            self._paused = True
-            if self._pause is not None:
-                self._pause()
 
     # ---- reading
 
@@ -158,11 +150,6 @@ class Callback(Stage[T]):
         channel = self._channel
         channel.run = scope.strand.owner
         try:
-            for row in sliced_fairly(channel.rows(), scope):
-                if self._paused and channel.held * 2 <= self.limit:
-                    self._paused = False
-                    if self._resume is not None:
-                        self._resume()
-                yield row
+            yield from sliced_fairly(channel.rows(), scope)
         finally:
             channel.close()

@@ -66,14 +66,13 @@ class Map(Pipe[U]):
         if not stages:
             raise TypeError("Map(f, stage) needs a stage to map over")
         name = f"map({label_of(f)})"
+        function = called(f, "map")
         if len(stages) == 1:
-            function = called(f, "map")
             super().__init__(wrap(stages[0]), partial(_map, function), name)
         else:
             from .combine import Zip
 
-            function = called(lambda rows: f(*rows), "map") if not is_async(f) else lambda rows: wait(f(*rows))
-            super().__init__(Zip(*stages), partial(_map, function), name)
+            super().__init__(Zip(*stages), partial(_map, lambda rows: f(*rows)), name)
 
 
 def _map(f: Callable[[Any], Any], rows: Iterator[Any]) -> Generator[Any]:
@@ -137,7 +136,7 @@ def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
         )
     bounds = (rows.start, rows.stop, rows.step)
     try:
-        islice((), *bounds)
+        islice((), *bounds)  # it knows what bounds are
     except ValueError as error:
         raise ValueError(
             f"stage[{rows.start}:{rows.stop}:{rows.step}]: bounds must be whole numbers of at least 0 (the step of at "
@@ -146,7 +145,12 @@ def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
     shown = (
         ":".join("" if each is None else str(each) for each in bounds).rstrip(":") if rows.step is None else str(bounds)
     )
-    return Pipe(stage, lambda upstream: islice(upstream, *bounds), f"[{shown}]")
+    start, stop, step = rows.start or 0, rows.stop, rows.step or 1
+    if stop is not None:
+        # islice would read up to `stop`; a live source must not be asked for rows after the last one that is given.
+        stop = start + (stop - start - 1) // step * step + 1 if stop > start else 0
+        start = min(start, stop)
+    return Pipe(stage, lambda upstream: islice(upstream, start, stop, step), f"[{shown}]")
 
 
 def take_while(stage: Stage[T], f: Callable[[T], object]) -> Stage[T]:

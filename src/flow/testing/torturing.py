@@ -9,6 +9,7 @@ shuffled by seeds.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextvars import Context
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.instruction import Handle, Resume
-from ..core.microthread import Strand
+from ..core.microthread import Strand, unwanted
 from ..core.stage import Stage
 from ..loops import _asyncio
 from ..loops._virtual import VirtualLoop
@@ -62,6 +63,7 @@ class _Rack(_asyncio.AsyncioLoop):
     def begin(self, instruction: Any, resume: Resume, context: Context, /) -> Handle | None:
         if self._now(instruction):
             if self.way == "failed":
+                unwanted(instruction)
                 resume.throw(Injected(f"wait {self.step}"))
                 return None
             if self.victim is not None:
@@ -71,8 +73,7 @@ class _Rack(_asyncio.AsyncioLoop):
     async def _obey(self, instruction: Any, strand: Strand) -> Any:
         if self.is_native(instruction) and self._now(instruction):
             if self.way == "failed":
-                if asyncio.iscoroutine(instruction):
-                    instruction.close()
+                unwanted(instruction)
                 raise Injected(f"wait {self.step}")
             if self.victim is not None:
                 self.victim.cancel()
@@ -201,7 +202,7 @@ async def _scene(stage: Stage[Any], rack: _Rack, way: str, step: int) -> tuple[l
                     got.append(await anext(rows))
         else:
             # Time may jump early here, over any deadline, so cleanups get all they want.
-            async with stage.open(cleanup=1e9) as rows:
+            async with stage.open(cleanup=math.inf) as rows:
                 async for row in rows:
                     got.append(row)
 

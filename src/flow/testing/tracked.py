@@ -91,7 +91,8 @@ class Tracked(Generic[T]):
 
 def nothing_left(*tracked: Tracked[Any]) -> None:
     """Raises Leftover when a run of flow is not over, a thread of flow is alive, or one of these sources is open."""
-    gc.collect()
+    if live:
+        gc.collect()  # a run in a reference cycle is closed by the collector
     left = [f"the run of {run.stage!r} is not over" for run in live]
     left += [
         f"the thread {thread.name!r} is alive" for thread in threading.enumerate() if thread.name.startswith("flow ")
