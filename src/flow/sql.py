@@ -34,7 +34,8 @@ class QueryIterator:
         *,
         arraysize: int = 1000,
     ) -> None:
-        if not callable(connect):
+        is_connection = hasattr(connect, "cursor") and not isinstance(connect, type)
+        if not callable(connect) or is_connection:
             raise TypeError(
                 f"QueryIterator(connect, ...): connect must be a function that opens a connection, not {type(connect).__name__}: "
                 "a connection belongs to the thread that made it. Write lambda: module.connect(...)"

@@ -281,6 +281,36 @@ def test_a_cancel_during_a_close_does_not_cut_it_short(tracked: Sources) -> None
         clock.run(main())
 
 
+def test_what_a_branch_awaits_is_closed_before_the_branch() -> None:
+    """CONTRACT 14: a task that a cancelled branch awaits has ended, cleanup and all, before the branch is closed."""
+    log = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            await asyncio.sleep(1)
+            log.append("task")
+
+    def branch() -> Iterator[Any]:
+        try:
+            yield slow()
+        finally:
+            log.append("branch")
+
+    with virtual_time() as clock:
+
+        async def main() -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(3):
+                    await flow.Merge(branch, [1])
+            assert clock.time() == 4
+            log.append("reader")
+
+        clock.run(main())
+    assert log == ["task", "branch", "reader"]
+
+
 def test_siblings_are_closed_when_one_input_fails(tracked: Sources) -> None:
     """CONTRACT 16: rows made before are delivered, the others are cancelled and closed, then the failure is raised."""
     with virtual_time() as clock:

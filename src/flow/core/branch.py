@@ -16,10 +16,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Cancelled
 from .instruction import TURN, Cooperate, Signal
 from .microthread import ROW, MicroThread, Strand
-from .run import Scope, Wait, joined
+from .run import NoLongerRead, Scope, Wait, raise_first
 
 if TYPE_CHECKING:
     from .stage import Stage
@@ -177,7 +176,7 @@ class Branches:
 
     def _failed(self, branch: Branch, failure: BaseException) -> None:
         self._over(branch)
-        if not (isinstance(failure, Cancelled) and self._closing):
+        if not (isinstance(failure, NoLongerRead) and self._closing):
             self._failures.append(failure)
 
     def _over(self, branch: Branch) -> None:
@@ -199,14 +198,17 @@ class Branches:
             thread = branch.thread
             if thread is None:
                 continue
+            thread.cancelled = NoLongerRead(f"flow: {branch.stage!r} is no longer read")
+            branch.switch = None
             if branch.wait is not None:
-                branch.wait.give_up()
+                if branch.wait.cancel(thread.cancelled):
+                    continue  # it is resumed when what it awaits has ended
                 branch.wait = None
                 branch.waits = False
                 self._waiting -= 1
-            thread.cancelled = Cancelled(f"flow: {branch.stage!r} is no longer read")
-            branch.switch = None
-            if branch.error is None:  # else its own wait has failed already, and that failure must not be lost
+            # Where a failure ends the stage, a wait that has failed, too, must join it. Where the reader has had
+            # enough, such a failure lies ahead of what was asked for, as a row that nobody takes.
+            if branch.error is None or error is None or isinstance(error, GeneratorExit):
                 branch.error = thread.cancelled
             self._asked.append(branch)
         while self._asked or self._waiting:
@@ -228,9 +230,7 @@ class Branches:
         self._strand.owner.drop(left)
         failures = [failure for failure in self._failures if failure is not error]
         if failures:
-            leader = joined(error, failures)
-            if leader is not error:
-                raise leader from None
+            raise_first(error, failures)
 
     def _pause(self, instruction: Any) -> None:
         """A wait while the branches are closed: what is raised at it joins the rest, and the closing goes on."""

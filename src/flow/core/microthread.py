@@ -81,6 +81,7 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
 
     row: Any
     body: Callable[[MicroThread], Any] | None
+    doubted: bool
 
     def __init__(self, owner: Run, body: Callable[[MicroThread], Any]) -> None:
         greenlet.__init__(self)
@@ -92,6 +93,7 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
         self.scope = None
         self.cancelled = None
         self.handling = None
+        self.doubted = False  # a cancel went into it, and perhaps did not come out
         self.row = None
         self.gr_context = owner.context
 

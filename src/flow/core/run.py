@@ -3,7 +3,7 @@
 The rule everything follows: *who opens a run closes it, and closing goes upstream, in order, finished before control
 returns*. A strand opens iterators into a `Scope`; leaving the scope closes each of them once, the last one first,
 whichever way the scope is left. A run is read by a `Reader` (`async for`), by `collect` (`await stage`), by a
-controller that works with callbacks (`drive`), or on the caller's own stack (`read_here`, a script).
+controller that works with callbacks (`Driven`), or on the caller's own stack (`read_here`, a script).
 
 What may live here: scopes, runs, readers. Not here: how a loop obeys an instruction (`flow.loops`), what a chain is
 made of (`stage.py`).
@@ -11,8 +11,10 @@ made of (`stage.py`).
 
 from __future__ import annotations
 
+import atexit
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from contextvars import copy_context
@@ -21,19 +23,19 @@ from itertools import chain
 from math import inf
 from threading import get_ident
 from types import CoroutineType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from greenlet import getcurrent
 
 from ..errors import BusyError, Cancelled, CleanupTimeoutError, FlowError, NotReadyError
 from .instruction import TURN, Handle, Loop, Resume, seconds_of
-from .microthread import ROW, MicroThread, Strand, current, find_strands_with
+from .microthread import ROW, MicroThread, Strand, current, find_strands_with, unwanted
 from .pull_cy import fair, pieces
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["Driven", "Options", "Reader", "Run", "Scope", "Wait", "joined", "read_here", "use_loops"]
+__all__ = ["Driven", "NoLongerRead", "Options", "Reader", "Run", "Scope", "Wait", "raise_first", "use_loops"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -85,10 +87,11 @@ class Scope:
     ends the scope: see `joined` (test_close.py::test_a_failing_cleanup_hides_nothing).
     """
 
-    __slots__ = ("opened", "strand")
+    __slots__ = ("late", "opened", "strand")
 
     def __init__(self, strand: Strand) -> None:
         self.strand = strand
+        self.late: deque[BaseException] = deque(maxlen=100)  # failures of scopes inside, that nobody could be told of
         self.opened: list[Any] = []
 
     def add(self, rows: Any) -> Any:
@@ -103,7 +106,8 @@ class Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        failures: list[BaseException] = []
+        failures = list(self.late)
+        self.late.clear()
         opened = self.opened
         while opened:
             close = getattr(opened.pop(), "close", None)
@@ -114,12 +118,14 @@ class Scope:
             except BaseException as failure:
                 failures.append(failure)
         if failures:
-            first = joined(error, failures)
-            if first is not error:
-                raise first from None
+            raise_first(error, failures)
 
     def close(self) -> None:
         self.__exit__(None, None, None)
+
+
+class NoLongerRead(Cancelled):
+    """Ends a branch whose siblings have failed or whose reader has had enough: no error of its own."""
 
 
 def joined(error: BaseException | None, failures: list[BaseException]) -> BaseException:
@@ -128,10 +134,10 @@ def joined(error: BaseException | None, failures: list[BaseException]) -> BaseEx
     Exceptions become an ExceptionGroup with the first one first (a single one stays bare). A cancel, an interrupt or
     an exit stays what it is, with the failures as its context.
     """
-    if isinstance(error, GeneratorExit):
-        error = None
-    every = [] if error is None else [error]
-    every += [failure for failure in failures if failure is not error and not isinstance(failure, GeneratorExit)]
+    every: list[BaseException] = []
+    for each in failures if error is None else [error, *failures]:
+        if each not in every and not isinstance(each, (GeneratorExit, NoLongerRead)):
+            every.append(each)
     if not every:
         return error if error is not None else failures[0]
     if len(every) == 1:
@@ -143,6 +149,21 @@ def joined(error: BaseException | None, failures: list[BaseException]) -> BaseEx
                     _add_context(leader, other)
             return leader
     return ExceptionGroup("several parts of a flow failed", [each for each in every if isinstance(each, Exception)])
+
+
+def raise_first(error: BaseException | None, failures: list[BaseException]) -> None:
+    """Raises what `joined` makes of these, unless that is `error`, which is on its way already.
+
+    What users raised keeps the cause and the context that it had.
+    """
+    first = joined(error, failures)
+    if first is error:
+        return
+    context, hidden = first.__context__, first.__suppress_context__
+    try:
+        raise first
+    finally:
+        first.__context__, first.__suppress_context__ = context, hidden
 
 
 def _add_context(error: BaseException, context: BaseException) -> None:
@@ -200,6 +221,7 @@ class Run:
         "slice",
         "stage",
         "thread",
+        "watch",
     )
 
     def __init__(self, stage: Stage[Any], loop: Loop, options: Options) -> None:
@@ -215,6 +237,7 @@ class Run:
         self.dropped = 0
         self.block: list[Any] = []
         self.thread: MicroThread | None = None
+        self.watch: weakref.ref[Any] | None = None  # calls when the reader has gone
 
     def begin(self, body: Callable[[MicroThread], Any]) -> MicroThread:
         self.thread = MicroThread(self, body)
@@ -225,6 +248,10 @@ class Run:
         self.over = True
         live.discard(self)
         self.loop.leave()
+        self.watch = None
+        thread = self.thread
+        if thread is not None:  # exceptions refer to frames, and those to the run: let go of them
+            thread.cancelled = thread.handling = None
 
     def enter(self) -> None:
         """The loop has let the run go on."""
@@ -240,7 +267,10 @@ class Run:
     def cleanup_deadline(self, strand: Strand) -> float | None:
         """Until when the strand's wait may last, when it is part of a cleanup after a cancel (the loop's time)."""
         error = strand.handling
-        if error is None or isinstance(error, (Exception, GeneratorExit)) or self.options.cleanup == inf:
+        return None if error is None else self.cleanup_deadline_of(error)
+
+    def cleanup_deadline_of(self, error: BaseException) -> float | None:
+        if isinstance(error, (Exception, GeneratorExit)) or self.options.cleanup == inf:
             return None
         if self.cleanup_until is None or self.cleanup_until[0] is not error:
             self.cleanup_until = (error, self.loop.time() + self.options.cleanup)
@@ -252,6 +282,15 @@ class Run:
             f"cancelled, and was ended. It waited in {_where(strand)}. "
             "Give it longer with stage.open(cleanup=seconds), or wait for less there."
         )
+
+    def failed(self, error: BaseException) -> NoReturn:
+        """Ends the run with an error, as its reader is to see it: noted, and a cancel in the loop's own shape."""
+        self.end()
+        self.noted(error)
+        outside = self.loop.outside(error)
+        if outside is not error:
+            raise outside from error
+        raise error
 
     def noted(self, error: BaseException) -> None:
         """Notes on an error of the chain which stages it passed, once."""
@@ -266,8 +305,20 @@ class Run:
             )
 
 
-live: weakref.WeakSet[Run] = weakref.WeakSet()
-"""The runs that are not over: for leak checks (`flow.testing`)."""
+live: set[Run] = set()
+"""The runs that are not over. They are held here until they are, so that a run in a reference cycle is closed, too."""
+
+scripts: weakref.WeakSet[Generator[Any]] = weakref.WeakSet()
+"""The iterators that scripts hold."""
+
+
+@atexit.register
+def _close_all() -> None:
+    """Closes what is still open while the interpreter is whole (test_exit.py)."""
+    for rows in list(scripts):
+        rows.close()
+    for run in list(live):
+        abandon(run)
 
 
 def _where(strand: Strand) -> str:
@@ -327,6 +378,8 @@ def in_blocks(thread: MicroThread) -> None:
         for row in _checked(rows, thread):
             run.block.append(row)
         for row in fair(rows, thread):
+            if thread.cancelled is not None:
+                raise thread.cancelled
             run.block.append(row)
             if len(run.block) >= LARGEST_BLOCK:
                 thread.pause(ROW)
@@ -363,6 +416,23 @@ async def settle(run: Run, outcome: Any) -> Any:
 async def _obey_one(run: Run, instruction: Any) -> Any:
     thread, loop = run.thread, run.loop
     assert thread is not None
+    outcome = await _obey_natively(run, instruction)
+    if thread.doubted and (outcome is ROW or outcome is None):
+        # The chain goes on although a cancel went into it. That is right if a cancel scope inside it took the cancel,
+        # and wrong if a stage swallowed one that came from around the run: only the loop knows.
+        thread.doubted = False
+        try:
+            await loop.checkpoint()
+        except BaseException as error:
+            if outcome is None:
+                raise
+            return thread.step_error(error)
+    return outcome
+
+
+async def _obey_natively(run: Run, instruction: Any) -> Any:
+    thread, loop = run.thread, run.loop
+    assert thread is not None
     loop.leave()
     try:
         value = await loop.obey(instruction, thread)
@@ -374,6 +444,8 @@ async def _obey_one(run: Run, instruction: Any) -> Any:
         run.enter()
         if loop.cancels(error):
             thread.cancelled = error
+        elif not isinstance(error, Exception):
+            thread.doubted = True
         return thread.step_error(error)
     run.enter()
     return thread.step(value)
@@ -415,7 +487,7 @@ class Reader(Generic[T_co]):
             raise no_loop(self._stage)
         run = self._run = Run(self._stage, loop, self._options)
         run.begin(self._body)
-        weakref.finalize(self, abandon, run)
+        run.watch = weakref.ref(self, partial(_reader_gone, run))
         if loop.full(run.slice):
             await loop.suspend(loop.turn_over)
         run.enter()
@@ -438,9 +510,7 @@ class Reader(Generic[T_co]):
                 outcome = await settle(run, outcome)
                 run.busy = False
         except BaseException as error:
-            run.end()
-            run.noted(error)
-            raise
+            run.failed(error)
         if outcome is ROW:
             row: T_co = thread.row
             return row
@@ -459,10 +529,11 @@ class Reader(Generic[T_co]):
             outcome = run.thread.step_error(GeneratorExit())
             await settle(run, outcome)
         except GeneratorExit:
-            pass
+            run.end()
+        except BaseException as error:
+            run.failed(error)
         finally:
             run.busy = False
-            run.end()
 
     async def __aenter__(self) -> Reader[T_co]:
         return self
@@ -473,9 +544,7 @@ class Reader(Generic[T_co]):
         except BaseException as failure:
             if error is None:
                 raise
-            first = joined(error, [failure])
-            if first is not error:
-                raise first from None
+            raise_first(error, [failure])
 
 
 class BlockReader(Reader[T_co]):
@@ -512,11 +581,11 @@ class BlockReader(Reader[T_co]):
                 _raise_swallowed(run)
             self._pending = outcome
         except BaseException as error:
-            run.end()
-            run.noted(error)
             if not run.block or not isinstance(error, Exception):
                 run.drop(run.block)
-                raise
+                run.failed(error)
+            run.end()
+            run.noted(error)
             self._failure = error  # the rows that came before it are handed over first
         finally:
             run.busy = False
@@ -561,11 +630,9 @@ async def _collected(run: Run) -> list[Any]:
         run.enter()
         await settle(run, thread.step())
     except BaseException as error:
-        run.noted(error)
         run.drop(run.block)
-        raise
-    finally:
-        run.end()
+        run.failed(error)
+    run.end()
     return run.block
 
 
@@ -576,29 +643,54 @@ async def _collected(run: Run) -> list[Any]:
 class Wait:
     """One wait of one strand, by callbacks: ``then(value, error)`` is called once, unless the wait is given up."""
 
-    __slots__ = ("_handle", "_resume", "_then", "_timer")
+    __slots__ = ("_cancelled", "_handle", "_resume", "_run", "_strand", "_then", "_timer")
 
     def __init__(
         self, strand: MicroThread, instruction: Any, then: Callable[[Any, BaseException | None], None]
     ) -> None:
-        run = strand.owner
+        self._run = run = strand.owner
+        self._strand = strand
+        self._cancelled: BaseException | None = None
         self._then = then
         self._timer: Handle | None = None
         self._handle: Handle | None = None
         self._resume = resume = Resume(run.loop, self._done)
-        deadline = run.cleanup_deadline(strand)
-        if deadline is not None:
-            error = run.cleanup_timeout(strand)
-            self._timer = run.loop.call_later(max(0.0, deadline - run.loop.time()), lambda: self._expire(error))
         try:
+            deadline = run.cleanup_deadline(strand)
+            if deadline is not None:
+                error = run.cleanup_timeout(strand)
+                self._timer = run.loop.call_later(max(0.0, deadline - run.loop.time()), lambda: self._expire(error))
             self._handle = run.loop.begin(instruction, resume, run.context)
-        except BaseException as failure:
+        except BaseException as failure:  # also: the loop is closed, and nothing can be waited for any more
+            unwanted(instruction)
             resume.throw(failure)
 
     def _done(self, value: Any, error: BaseException | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._cancelled is not None and (error is None or not isinstance(error, Exception)):
+            value, error = None, self._cancelled
         self._then(value, error)
+
+    def cancel(self, error: BaseException) -> bool:
+        """Calls the wait off. True: `then` will be called with `error`, when what is awaited has ended; False: never.
+
+        A task has cleanups of its own, and they come before those of the chain that awaits it
+        (test_close.py::test_what_a_branch_awaits_is_closed_before_the_branch).
+        """
+        if not getattr(self._handle, "ends", False):
+            self.give_up()
+            return False
+        self._cancelled = error
+        if self._timer is None:
+            deadline = self._run.cleanup_deadline_of(error)
+            if deadline is not None:
+                late = self._run.cleanup_timeout(self._strand)
+                loop = self._run.loop
+                self._timer = loop.call_later(max(0.0, deadline - loop.time()), lambda: self._expire(late))
+        assert self._handle is not None
+        self._handle.cancel()
+        return True
 
     def _expire(self, error: BaseException) -> None:
         self.give_up()
@@ -637,9 +729,9 @@ class Driven:
         if self.run.over or thread.cancelled is not None:
             return
         thread.cancelled = error
-        wait, self._wait = self._wait, None
-        if wait is not None:
-            wait.give_up()
+        wait = self._wait
+        if wait is not None and not wait.cancel(error):
+            self._wait = None
             self._soon(None, error)
 
     def close(self) -> None:
@@ -648,9 +740,10 @@ class Driven:
 
     def _soon(self, value: Any, error: BaseException | None) -> None:
         if self.stepping or isinstance(getcurrent(), MicroThread):
-            self.run.loop.call_soon(lambda: self._go(value, error))
-        else:
-            self._go(value, error)
+            with suppress(RuntimeError):  # the loop is closed: there is no later
+                self.run.loop.call_soon(lambda: self._go(value, error))
+                return
+        self._go(value, error)
 
     def _go(self, value: Any, error: BaseException | None) -> None:
         run, loop = self.run, self.run.loop
@@ -705,6 +798,10 @@ def abandon(run: Run) -> None:
         run.end()
         return
     Driven(run, partial(_abandoned, run)).close()
+
+
+def _reader_gone(run: Run, _reader: object) -> None:
+    abandon(run)
 
 
 def _abandoned(run: Run, error: BaseException | None) -> None:
@@ -803,6 +900,12 @@ def _block_one(loop: ScriptLoop, thread: MicroThread, instruction: Any) -> Any:
     return thread.step(value)
 
 
+def script(rows: Generator[T]) -> Generator[T]:
+    """Remembers the iterator of a script, to close it when the interpreter ends."""
+    scripts.add(rows)
+    return rows
+
+
 def _strand_here() -> Strand | None:
     """The script's strand that runs the caller: `read_here` is then somewhere up the stack, and executing.
 
@@ -830,9 +933,7 @@ def closing(rows: Generator[Any], error: BaseException | None) -> None:
     except BaseException as failure:
         if error is None:
             raise
-        first = joined(error, [failure])
-        if first is not error:
-            raise first from None
+        raise_first(error, [failure])
 
 
 def read_inside(stage: Stage[T]) -> Generator[T]:
@@ -840,5 +941,21 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
     strand = current()
     if strand is None:
         raise FlowError(f"an iterator of {stage!r} was made inside a flow and used outside it: iterate the stage again")
-    with Scope(strand) as scope:
+    scope = Scope(strand)
+    try:
         yield from stage.open_in(scope)
+    except GeneratorExit as leaving:
+        # The chain leaves its own `for`. Nobody sees an error there (Python reports what an iterator raises that is
+        # dropped, and goes on), so a cleanup that fails is raised when the strand is closed.
+        try:
+            scope.__exit__(GeneratorExit, leaving, None)
+        except Exception as failure:
+            if strand.scope is None:
+                raise
+            strand.scope.late.append(failure)
+        raise
+    except BaseException as error:
+        scope.__exit__(type(error), error, None)
+        raise
+    else:
+        scope.close()

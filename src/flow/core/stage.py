@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 from ..errors import LoopRunningError, NotReadyError
 from . import run as _run
 from .microthread import Strand, current
-from .run import DEFAULTS, BlockReader, Options, Reader, Scope, blocks_here, collect, read_here, read_inside
+from .run import DEFAULTS, BlockReader, Options, Reader, Scope, blocks_here, collect, read_here, read_inside, script
 
 if TYPE_CHECKING:
     from ..stages.combine import Merge, Zip
@@ -138,7 +138,7 @@ class Stage(Generic[T_co]):
                 return iter(())
             return read_inside(self)
         _refuse_a_loop(self, "for row in stage", "async for row in stage")
-        return read_here(self, DEFAULTS)
+        return script(read_here(self, DEFAULTS))
 
     def __next__(self) -> T_co:
         """The next row of the reading that ``yield stage`` began, in a classic generator; waits for it if need be."""
@@ -406,7 +406,7 @@ class Blocks(Generic[T_co]):
                 "blocks() are for the reader of a flow. Inside a stage, iterate the rows, or use .batched(n)"
             )
         _refuse_a_loop(self._stage, "for block in stage.blocks()", "async for block in stage.blocks()")
-        return blocks_here(self._stage, self._options)
+        return script(blocks_here(self._stage, self._options))
 
     def __aiter__(self) -> AsyncIterator[list[T_co]]:
         return BlockReader(self._stage, self._options)
@@ -431,7 +431,7 @@ class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsy
             self._here = read_inside(self._stage)
             return self._here
         _refuse_a_loop(self._stage, "with stage.open() as rows", "async with stage.open() as rows")
-        self._here = read_here(self._stage, self._options)
+        self._here = script(read_here(self._stage, self._options))
         return self._here
 
     def __exit__(

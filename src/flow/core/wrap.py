@@ -21,7 +21,7 @@ from .channel import Channel
 from .instruction import Instruction, Row, Signal
 from .microthread import MicroThread, current, wait, wait_out
 from .pull_cy import OBEYED, fair, listed, obeyed
-from .run import Options, Reader, Scope
+from .run import Options, Reader, Scope, raise_first
 from .stage import Pass, Pipe, Stage, label_of
 
 __all__ = ["AHEAD", "Async", "Once", "Source", "is_deferred", "pipe", "wrap", "wrapper_for"]
@@ -207,13 +207,13 @@ class Async(Stage[T]):
         try:
             yield from sliced_fairly(channel.rows(), scope)
         finally:
+            ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are
             channel.close()
-            if not channel.ended:
+            if not ahead:
                 task.cancel()
                 wait_out(scope.strand, lambda: channel.ended, ended)
-            failure = channel.failure
-            if failure is not None and not channel.raised and isinstance(failure, Exception):
-                raise failure
+                if isinstance(channel.failure, Exception):
+                    raise_first(None, [channel.failure])
 
     async def _work(self, channel: Channel[T], options: Options) -> None:
         reader: Reader[Any] | None = None
@@ -308,7 +308,7 @@ def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead:
 
         flow.wrap(range(3))                           # 0, 1, 2
         flow.wrap("abc")                              # 'abc'
-        flow.wrap(iter([1, 2, 0, 4]).__next__, sentinel=0)    # 1, 2
+        flow.wrap([3, 0, 2, 1].pop, sentinel=0)       # 1, 2
     """
     for kind in trap:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
@@ -316,12 +316,25 @@ def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead:
     if sentinel is not _NOTHING:
         if not callable(x):
             raise TypeError(f"wrap(x, sentinel=...): x must be callable, not {type(x).__name__}")
+        asked = guarded(x)
         stage: Stage[Any] = Source(
-            lambda scope: sliced_fairly(iter(x, sentinel), scope), f"wrap({label_of(x)}, sentinel=...)"
+            lambda scope: sliced_fairly(iter(asked, sentinel), scope), f"wrap({label_of(x)}, sentinel=...)"
         )
     else:
         stage = _wrapped(x, ahead)
     return _trapped(stage, trap) if trap else stage
+
+
+def guarded(f: Callable[..., U]) -> Callable[..., U]:
+    """`f` for a builtin that would take a StopIteration that escapes it for the end of the rows."""
+
+    def call(*args: Any) -> U:
+        try:
+            return f(*args)
+        except StopIteration as error:
+            raise RuntimeError(f"{label_of(f)} raised StopIteration") from error
+
+    return call
 
 
 def _wrapped(x: Any, ahead: int) -> Stage[Any]:

@@ -42,11 +42,12 @@ def _wrap_file(file: Any) -> Stage[Any]:
         return sliced_fairly(scope.add(_Lines(file)), scope)
 
     def in_a_thread(scope: Scope) -> Iterator[Any]:
-        lines = scope.add(_Lines(file))  # closed a second time, for the case that the thread was never started
-        return Threaded(lines).rows(None, scope)
+        return Threaded(_Lines(file)).rows(None, scope)
 
     open = in_memory if isinstance(file, (io.StringIO, io.BytesIO)) else in_a_thread
-    return Once(open, f"wrap({type(file).__name__})", "Open the file again, or give wrap a generator function that opens it.")
+    return Once(
+        open, f"wrap({type(file).__name__})", "Open the file again, or give wrap a generator function that opens it."
+    )
 
 
 wrapper_for(_is_file, _wrap_file)

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from ..core.instruction import Handle, Outcome, Resume
 from ..core.microthread import Strand
-from .base import BaseLoop
+from .base import BaseLoop, Spawned
 
 __all__ = ["AsyncioLoop", "ScriptLoop", "loop_for"]
 
@@ -65,7 +65,7 @@ class AsyncioLoop(BaseLoop):
                 done(None if error is not None else task.result(), error)
 
         task.add_done_callback(ended)
-        return task
+        return Spawned(task.cancel)
 
     async def suspend(self, begin: Callable[[Resume], Handle | None], /) -> Any:
         future: asyncio.Future[Any] = self.loop.create_future()
@@ -154,6 +154,8 @@ class ScriptLoop(AsyncioLoop):
         self._asked: asyncio.Future[tuple[Any, Strand]] | None = None
         self._outcome: tuple[Any, BaseException | None] | None = None
         self.busy = False
+        if factory is not asyncio.new_event_loop:
+            _ = self.loop  # a loop with a clock of its own: the chain must not be opened with another one
 
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:  # type: ignore[override]

@@ -17,7 +17,7 @@ import trio
 from ..core.instruction import Handle, Outcome, Resume
 from ..core.microthread import Strand
 from ..errors import Cancelled
-from .base import BaseLoop
+from .base import BaseLoop, Spawned
 
 __all__ = ["TrioLoop", "loop_here"]
 
@@ -77,7 +77,7 @@ class TrioLoop(BaseLoop):
             self._guarded(lambda: done(value, error))
 
         trio.lowlevel.spawn_system_task(work, name="flow", context=context)
-        return scope
+        return Spawned(scope.cancel)
 
     async def suspend(self, begin: Callable[[Resume], Handle | None], /) -> Any:
         task = trio.lowlevel.current_task()
@@ -124,6 +124,9 @@ class TrioLoop(BaseLoop):
         if self.is_native(instruction):
             return await instruction
         return await self.suspend(lambda resume: self.begin(instruction, resume, strand.owner.context))
+
+    async def checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
 
     def report(self, error: BaseException, what: str, /) -> None:
         error.add_note(f"flow: {what}")

@@ -17,12 +17,12 @@ from twisted.internet import defer
 from twisted.python import failure, log, threadable
 
 from ..core.instruction import Handle, Outcome, Resume
-from ..core.microthread import Strand
+from ..core.microthread import Strand, unwanted
 from ..core.run import CLEANUP, SLICE, Driven, Options, Run, in_a_list
 from ..core.stage import Stage
 from ..core.wrap import wrap
 from ..errors import Cancelled
-from .base import BaseLoop
+from .base import BaseLoop, Spawned
 
 __all__ = ["Deferred", "TwistedLoop", "loop_here"]
 
@@ -54,11 +54,9 @@ class TwistedLoop(BaseLoop):
         return self.reactor.callFromThread(f)
 
     def spawn(self, awaitable: Awaitable[Any], done: Outcome, context: Context, /) -> Handle:
-        deferred: defer.Deferred[Any] = context.run(self._deferred, awaitable)
-        deferred.addCallbacks(lambda value: done(value, None), lambda failed: done(None, failed.value))
-        return deferred
+        return _Task(self, awaitable, done, context)
 
-    def _deferred(self, awaitable: Awaitable[Any]) -> defer.Deferred[Any]:
+    def deferred(self, awaitable: Awaitable[Any]) -> defer.Deferred[Any]:
         loop = getattr(self.reactor, "_asyncioEventloop", None)
         if loop is not None and _is_asyncio_future(awaitable):
             return defer.Deferred.fromFuture(awaitable)  # type: ignore[arg-type]
@@ -75,6 +73,16 @@ class TwistedLoop(BaseLoop):
         handle = begin(resume)
         try:
             value, error = await deferred
+        except defer.CancelledError as cancelled:
+            # Only the Deferred of the coroutine that waits can cancel this one. Twisted's error is an Exception, which
+            # a stage might catch by the way; inside a chain a cancel must be none.
+            if handle is not None:
+                handle.cancel()
+            if getattr(handle, "ends", False):
+                deferred = defer.Deferred()
+                await deferred
+            resume.forget()
+            raise _TwistedCancel("flow: the coroutine was cancelled") from cancelled
         except BaseException:
             resume.forget()
             if handle is not None:
@@ -98,10 +106,50 @@ class TwistedLoop(BaseLoop):
         return await self.suspend(begin)
 
     def cancels(self, error: BaseException, /) -> bool:
-        return False
+        return isinstance(error, _TwistedCancel)
+
+    def outside(self, error: BaseException, /) -> BaseException:
+        return defer.CancelledError() if isinstance(error, _TwistedCancel) else error
 
     def report(self, error: BaseException, what: str, /) -> None:
         log.err(failure.Failure(error), f"flow: {what}")
+
+
+class _TwistedCancel(Cancelled):
+    """Twisted's CancelledError while it is inside a chain."""
+
+
+class _Task(Spawned):
+    """Something that is awaited from the reactor's next turn on, as a task of another loop would be."""
+
+    def __init__(self, loop: TwistedLoop, awaitable: Awaitable[Any], done: Outcome, context: Context) -> None:
+        super().__init__(self._call_off)
+        self._loop = loop
+        self._awaitable = awaitable
+        self._done = done
+        self._context = context
+        self._cancelled = False
+        self._inner: defer.Deferred[Any] | None = None
+        self._call = loop.reactor.callLater(0, self._start)
+
+    def _start(self) -> None:
+        self._inner = self._context.run(self._loop.deferred, self._awaitable)
+        self._inner.addCallbacks(lambda value: self._done(value, None), self._failed)
+
+    def _failed(self, failed: failure.Failure) -> None:
+        error: BaseException = failed.value
+        if self._cancelled and isinstance(error, defer.CancelledError):
+            error = Cancelled("flow: the task was cancelled")
+        self._done(None, error)
+
+    def _call_off(self) -> None:
+        self._cancelled = True
+        if self._inner is not None:
+            self._inner.cancel()
+        elif self._call.active():
+            self._call.cancel()
+            unwanted(self._awaitable)
+            self._done(None, Cancelled("flow: the task was cancelled before it began"))
 
 
 class _Timer:
@@ -192,7 +240,9 @@ def Deferred(
             return
         run.drop(run.block)
         if isinstance(error, Cancelled):
-            error = defer.CancelledError()
+            cancelled = defer.CancelledError()
+            cancelled.__context__ = error.__context__  # a cleanup that failed meanwhile
+            error = cancelled
         if not isinstance(error, Exception):
             raise error  # an interrupt or an exit ends the program, it is no result
         result.errback(failure.Failure(error, type(error), error.__traceback__))

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import Context
 from time import perf_counter
 from typing import Any
@@ -26,14 +27,19 @@ from ..core.microthread import Strand
 from ..core.wrap import is_deferred
 from ..errors import Unsupported
 
-__all__ = ["BaseLoop", "Called"]
+__all__ = ["BaseLoop", "Spawned"]
 
 
-class Called:
-    """A handle for what can't be called off."""
+class Spawned:
+    """The handle of a task: cancelling it does not end it, but lets it end (`ends`)."""
+
+    ends = True
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self._cancel = cancel
 
     def cancel(self) -> None:
-        pass
+        self._cancel()
 
 
 class BaseLoop:
@@ -70,7 +76,7 @@ class BaseLoop:
         raise NotImplementedError
 
     def spawn(self, awaitable: Awaitable[Any], done: Outcome, context: Context, /) -> Handle:
-        """Awaits something in a task of its own and calls ``done(value, error)`` once; cancelling the handle cancels it."""
+        """Awaits something in a task of its own and calls ``done(value, error)`` once; returns a `Spawned`."""
         raise NotImplementedError
 
     async def suspend(self, begin: Callable[[Resume], Handle | None], /) -> Any:
@@ -84,6 +90,13 @@ class BaseLoop:
     def cancels(self, error: BaseException, /) -> bool:
         """Is this the loop's cancel of the running task (and not of something that it awaits)?"""
         return False
+
+    async def checkpoint(self) -> None:
+        """Raises a cancel that the running task was given and that somebody swallowed, where the loop can tell."""
+
+    def outside(self, error: BaseException, /) -> BaseException:
+        """The error as a reader on this loop is to see it."""
+        return error
 
     def report(self, error: BaseException, what: str, /) -> None:
         """Tells the loop's handler of an error that nobody is there to be told of."""
@@ -143,8 +156,9 @@ class BaseLoop:
 
     def _mark(self) -> None:
         if not self._marked:
-            self._marked = True
-            self.call_soon(self._next_turn)
+            with suppress(RuntimeError):  # the loop is closed: it has no more turns to give
+                self.call_soon(self._next_turn)
+                self._marked = True
 
     def _next_turn(self) -> None:
         self._marked = False
@@ -184,8 +198,9 @@ class _DeferredWait:
         resume, self._resume = self._resume, None
         if resume is not None:
             resume.throw(failure.value)
-        # It was raised at the wait. Others who listen get it, too; where nobody does, it counts as handled.
-        return failure if self._deferred.callbacks else None
+        # It was raised at the wait. Others who listen get it, too; where nobody does, it counts as handled. (Nothing
+        # public says whether others listen; where this attribute is not there, it counts as handled.)
+        return failure if getattr(self._deferred, "_callbacks", None) else None
 
     def cancel(self) -> None:
         self._resume = None

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from ..core.channel import Channel
 from ..core.instruction import Signal
 from ..core.microthread import wait_out
-from ..core.run import Scope
+from ..core.run import Scope, raise_first
 from ..core.stage import Stage, label_of
 from ..core.wrap import bound_of, sliced_fairly
 from ..errors import AlreadyReadError, ClosedError
@@ -78,16 +78,15 @@ class Threaded(Stage[T]):
                 )
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
-        iterable = self._iterable
+        channel: Channel[T] = Channel(scope.strand.owner, self.limit)
+        work = scope.add(_Work(self._iterable, channel, Signal()))
         if self._once:
             self._iterable = None
-        return self._rows(iterable, scope)
+        return self._rows(work, channel, scope)
 
-    def _rows(self, iterable: Any, scope: Scope) -> Generator[T]:
+    def _rows(self, work: _Work, channel: Channel[T], scope: Scope) -> Generator[T]:
         run = scope.strand.owner
-        channel: Channel[T] = Channel(run, self.limit)
-        ended = Signal()
-        work = _Work(iterable, channel, ended)
+        ended = work.ended
         loop: Any = getattr(run.loop, "loop", None)  # an asyncio loop: a virtual one asks to be told of threads
         channel.hold, channel.release = getattr(loop, "hold", None), getattr(loop, "release", None)
         if channel.hold is not None:
@@ -98,11 +97,12 @@ class Threaded(Stage[T]):
         try:
             yield from sliced_fairly(channel.rows(), scope)
         finally:
+            ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are
             channel.close()
             wait_out(scope.strand, lambda: work.done, ended)
             thread.join()
-            if channel.failure is not None and not channel.raised and isinstance(channel.failure, Exception):
-                raise channel.failure
+            if not ahead and isinstance(channel.failure, Exception):
+                raise_first(None, [channel.failure])
 
 
 class _Work:
@@ -111,7 +111,7 @@ class _Work:
     def __init__(self, iterable: Any, channel: Channel[Any], ended: Signal) -> None:
         self._iterable = iterable
         self._channel = channel
-        self._ended = ended
+        self.ended = ended
         self.done = False
 
     def run(self) -> None:
@@ -127,9 +127,17 @@ class _Work:
             self._iterable = None
             self._channel.end(failure)
             self.done = True
-            self._ended.set()
+            self.ended.set()
             if self._channel.release is not None:
                 self._channel.release()
+
+    def close(self) -> None:
+        """Closes an iterator that was handed over and that the thread, never started, did not take."""
+        iterable, self._iterable = self._iterable, None
+        if isinstance(iterable, Iterator):
+            close = getattr(iterable, "close", None)
+            if close is not None:
+                close()
 
     def _read(self) -> None:
         iterable, self._iterable = self._iterable, None

@@ -109,7 +109,8 @@ class Callback(Stage[T]):
 
     def errback(self, error: Any, /) -> None:
         """Ends the rows with a failure: an exception, or a Twisted Failure. Raises ClosedError after the end."""
-        error = getattr(error, "value", error) if not isinstance(error, BaseException) else error
+        if type(error).__module__ == "twisted.python.failure":  # which is a BaseException, too
+            error = error.value
         if not isinstance(error, BaseException):
             raise TypeError(f"errback(error) takes an exception or a Failure, not {type(error).__name__}")
         self._check()

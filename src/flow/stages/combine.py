@@ -148,6 +148,13 @@ class Concurrent(_Combined[Stage[Any]]):
 
     __slots__ = ()
 
+    def __init__(self, *inputs: Any) -> None:
+        super().__init__(*inputs)
+        if len(set(map(id, self.inputs))) < len(self.inputs):
+            raise ValueError(
+                "Concurrent() was given the same stage twice: the two could not be told apart. Wrap the source once more"
+            )
+
     def read(self, strand: Strand) -> Generator[Stage[Any]]:
         with Branches(strand, self.inputs) as branches:
             readings = [_Taking(branch, branches, strand) for branch in branches.every]

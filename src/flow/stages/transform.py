@@ -16,7 +16,7 @@ from typing import Any, TypeVar, overload
 
 from ..core.microthread import wait
 from ..core.stage import Pipe, Stage, label_of
-from ..core.wrap import wrap
+from ..core.wrap import guarded, wrap
 
 __all__ = ["Filter", "FlatMap", "Map", "drop_while", "enumerated", "is_async", "sliced", "take_while"]
 
@@ -98,7 +98,8 @@ class Filter(Pipe[T]):
 
 def _filter(f: Callable[[Any], Any], rows: Iterator[T]) -> Generator[T]:
     for row in rows:
-        if f(row):
+        kept = f(row)
+        if wait(kept) if type(kept) is CoroutineType else kept:
             yield row
 
 
@@ -120,6 +121,8 @@ class FlatMap(Pipe[U]):
 def _flat_map(f: Callable[[Any], Any], rows: Iterator[Any]) -> Generator[Any]:
     for row in rows:
         made = f(row)
+        if type(made) is CoroutineType:
+            made = wait(made)
         yield from made if isinstance(made, (list, tuple, range)) else wrap(made)
 
 
@@ -154,20 +157,19 @@ def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
 
 
 def take_while(stage: Stage[T], f: Callable[[T], object]) -> Stage[T]:
-    return Pipe(stage, partial(takewhile, guarded(called(f, "take_while"))), f"take_while({label_of(f)})")
+    return Pipe(stage, partial(takewhile, condition(f, "take_while")), f"take_while({label_of(f)})")
 
 
 def drop_while(stage: Stage[T], f: Callable[[T], object]) -> Stage[T]:
-    return Pipe(stage, partial(dropwhile, guarded(called(f, "drop_while"))), f"drop_while({label_of(f)})")
+    return Pipe(stage, partial(dropwhile, condition(f, "drop_while")), f"drop_while({label_of(f)})")
 
 
-def guarded(f: Callable[[T], U]) -> Callable[[T], U]:
-    """`f` for an itertools function, which would take a StopIteration that escapes it for the end."""
+def condition(f: Callable[[Any], Any], of: str) -> Callable[[Any], Any]:
+    """A condition for an itertools function: awaited where it must be, and guarded."""
+    ask = guarded(called(f, of))
 
-    def call(row: T) -> U:
-        try:
-            return f(row)
-        except StopIteration as error:
-            raise RuntimeError(f"{label_of(f)} raised StopIteration") from error
+    def call(row: Any) -> Any:
+        answer = ask(row)
+        return wait(answer) if type(answer) is CoroutineType else answer
 
     return call

@@ -197,7 +197,7 @@ async def _scene(stage: Stage[Any], rack: _Rack, way: str, step: int) -> tuple[l
                 if len(got) == step:
                     break
         elif way == "closed":
-            async with stage.open() as rows:
+            async with stage.open(cleanup=math.inf) as rows:
                 while len(got) < step:
                     got.append(await anext(rows))
         else:

@@ -1,0 +1,9 @@
+"""The benchmarks: flow beside bare generators, native async generators and other libraries, in one run.
+
+`python -m bench` (or `make bench`) measures and prints a table. It is no test: no time is asserted, and it ends well
+whatever it measures. What is checked is that all contestants of a workload give equal results.
+
+What lives here: `measure` (how a time is taken), `pieces` (the stages and readers that are measured), `work` (the list
+of workloads), `report` (the table and the JSON), `__main__` (the command line). Nothing here imports flow's internals:
+what is measured is what a user can write.
+"""

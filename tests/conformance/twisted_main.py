@@ -1,0 +1,81 @@
+"""Runs all cases on a real Twisted reactor, which can't be started twice in one process, and prints their logs as JSON.
+
+    python -m tests.conformance.twisted_main default|asyncio
+
+Its time is virtual: it jumps to the next delayed call when the reactor would sleep.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+
+def virtual_reactor(kind: str) -> Any:
+    """The reactor of that kind, installed, with a clock that jumps."""
+    if kind == "asyncio":
+        from twisted.internet import asyncioreactor
+
+        from flow.testing import VirtualLoop
+
+        loop = VirtualLoop()
+        asyncioreactor.install(loop)  # type: ignore[no-untyped-call, unused-ignore]
+        from twisted.internet import reactor
+
+        chosen: Any = reactor
+        chosen.seconds = loop.time
+        return chosen
+    from twisted.internet import reactor
+
+    chosen = reactor
+    inner = chosen.doIteration
+    now = 0.0
+
+    def iterate(timeout: float | None) -> None:
+        nonlocal now
+        if timeout is None or timeout <= 0:
+            inner(timeout)
+            return
+        inner(0.001)  # what came from sockets and threads goes first
+        left = chosen.timeout()
+        if left is None:
+            inner(None)
+        elif left > 0:
+            now += left
+
+    chosen.seconds = lambda: now
+    chosen.doIteration = iterate
+    return chosen
+
+
+def main(kind: str) -> None:
+    reactor = virtual_reactor(kind)
+    from twisted.internet import defer
+
+    from .cases import CASES
+    from .drivers import twisted_scene
+
+    logs: dict[str, dict[str, Any]] = {"rows": {}, "Deferred": {}}
+    failures: list[Any] = []
+
+    async def run() -> None:
+        for case in CASES.values():
+            logs["rows"][case.name] = await twisted_scene(reactor, case, "rows")
+            if case.how in ("all", "cancel"):
+                logs["Deferred"][case.name] = await twisted_scene(reactor, case, "Deferred")
+
+    def start() -> None:
+        done = defer.Deferred.fromCoroutine(run())
+        done.addErrback(failures.append)
+        done.addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(start)
+    reactor.run()
+    if failures:
+        sys.exit(failures[0].getTraceback())
+    print(json.dumps({"reactor": type(reactor).__name__, "logs": logs}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,232 @@
+"""Twisted: flow.Deferred and its cancel, tracebacks, starting on the reactor, ``async for`` in a coroutine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+import flow
+from flow.testing import Tracked, nothing_left
+
+pytest.importorskip("twisted")
+
+from twisted.internet import defer, task
+
+from ..conformance.drivers import ClockReactor, installed
+
+
+@pytest.fixture
+def reactor() -> Iterator[ClockReactor]:
+    found = ClockReactor()
+    with installed(found):
+        yield found
+
+
+def failed(deferred: defer.Deferred[Any]) -> Any:
+    """The Failure that it has fired with."""
+    found: list[Any] = []
+    deferred.addErrback(found.append)
+    assert found, "it has not failed"
+    return found[0]
+
+
+def test_it_starts_on_the_reactor(reactor: ClockReactor) -> None:
+    """CONTRACT 4: nothing runs before the reactor's next turn; then the Deferred fires with the rows."""
+    source = Tracked([1, 2])
+    deferred = flow.Deferred(flow.wrap(source))
+    assert source.opened == 0
+    assert not deferred.called
+    assert reactor.run_until(deferred) == [1, 2]
+    nothing_left(source)
+
+
+def test_another_reactor_may_be_given() -> None:
+    """`reactor=`: a clock of Twisted's own, with nothing installed."""
+    clock = ClockReactor()
+    assert clock.run_until(flow.Deferred(flow.wrap([1, flow.Cooperate(3600), 2]), reactor=clock)) == [1, 2]
+    assert clock.seconds() == 3600
+
+
+def test_a_cancel_fires_when_all_is_closed(reactor: ClockReactor) -> None:
+    """CONTRACT 15: ``cancel()`` fails the Deferred with CancelledError, after cleanups that wait; again is a no-op."""
+    source = Tracked(range(9), delay=2, cleanup=1)
+    deferred = flow.Deferred(flow.wrap(source) | Tracked(name="below"))
+    fired: list[Any] = []
+    deferred.addErrback(lambda failure: fired.append((failure.type, reactor.seconds(), source.is_closed)))
+    reactor.advance(3)
+    deferred.cancel()
+    deferred.cancel()
+    assert not fired
+    reactor.advance(2)
+    assert fired == [(defer.CancelledError, 4.0, True)] or fired == [(defer.CancelledError, 5.0, True)]
+    deferred.cancel()
+    nothing_left(source)
+
+
+def test_a_cancel_before_it_starts(reactor: ClockReactor) -> None:
+    """CONTRACT 15: a cancel before the first turn: nothing is ever opened."""
+    source = Tracked(range(9))
+    deferred = flow.Deferred(flow.wrap(source))
+    deferred.cancel()
+    reactor.advance(1)
+    assert failed(deferred).check(defer.CancelledError)
+    assert source.opened == 0
+    nothing_left()
+
+
+def test_a_cancel_after_the_end(reactor: ClockReactor) -> None:
+    """CONTRACT 15: a cancel after the end does nothing."""
+    deferred = flow.Deferred(flow.wrap([1]))
+    assert reactor.run_until(deferred) == [1]
+    deferred.cancel()
+
+
+def test_a_cancel_is_a_base_exception_inside() -> None:
+    """CONTRACT 15: a stage's ``except Exception`` does not eat the cancel of a Deferred."""
+    clock = ClockReactor()
+    eaten = []
+
+    def tries_again(rows: Iterable[Any]) -> Generator[Any]:
+        for row in rows:
+            try:
+                flow.sleep(9)
+            except Exception as error:
+                eaten.append(error)
+            yield row
+
+    deferred = flow.Deferred(flow.wrap([1, 2]) | tries_again, reactor=clock)
+    clock.advance(1)
+    deferred.cancel()
+    clock.advance(100)
+    assert failed(deferred).check(defer.CancelledError)
+    assert not eaten
+
+
+def test_a_failure_has_the_frames_of_the_user(reactor: ClockReactor) -> None:
+    """CONTRACT 17: the Failure has the error itself, its traceback with the user's frames, and the stages in a note."""
+    raised = ValueError("no")
+
+    def innermost(n: int) -> int:
+        raise raised
+
+    def stage(rows: Iterable[int]) -> Generator[int]:
+        for row in rows:
+            yield innermost(row)
+
+    deferred = flow.Deferred(flow.wrap([1]) | stage)
+    reactor.advance(1)
+    failure = failed(deferred)
+    assert failure.value is raised
+    assert "in innermost" in failure.getTraceback()
+    assert "in stage" in failure.getTraceback()
+    assert any("stage" in note for note in raised.__notes__)
+
+
+def test_a_trap(reactor: ClockReactor) -> None:
+    """An exception of a trapped type becomes the last row."""
+    error = ValueError("no")
+    assert reactor.run_until(flow.Deferred(flow.wrap(Tracked([1], fail=error)), ValueError)) == [1, error]
+
+
+def test_rows_before_a_failure_are_counted(reactor: ClockReactor) -> None:
+    """CONTRACT 16: the rows that a failed Deferred can't give are handed to `on_dropped`."""
+    dropped: list[Any] = []
+    deferred = flow.Deferred(flow.wrap(Tracked([1, 2], fail=ValueError("no"))), on_dropped=dropped.extend)
+    reactor.advance(1)
+    assert failed(deferred).check(ValueError)
+    assert dropped == [1, 2]
+
+
+def test_a_cleanup_has_a_deadline(reactor: ClockReactor) -> None:
+    """CONTRACT 15: a cleanup that goes on waiting after a cancel is ended and named."""
+
+    def stubborn() -> Generator[int]:
+        try:
+            flow.sleep(9)
+            yield 1
+        finally:
+            flow.sleep(3600)
+
+    deferred = flow.Deferred(flow.wrap(stubborn), cleanup=5)
+    reactor.advance(1)
+    deferred.cancel()
+    reactor.advance(4.5)
+    assert not deferred.called
+    reactor.advance(1)
+    failure = failed(deferred)
+    assert failure.check(flow.CleanupTimeoutError, defer.CancelledError)
+    assert "stubborn" in failure.getTraceback()
+
+
+def test_async_for_in_a_coroutine(reactor: ClockReactor) -> None:
+    """CONTRACT 12: ``async for`` and ``await`` work in Deferred.fromCoroutine, with Deferreds in the chain."""
+
+    def later(n: int) -> defer.Deferred[int]:
+        return task.deferLater(reactor, n, lambda: 10 * n)
+
+    def stage(rows: Iterable[int]) -> Generator[int]:
+        for row in rows:
+            yield flow.wait(later(row))
+
+    async def main() -> Any:
+        got = [row async for row in flow.wrap([1, 2]) | stage]
+        return got, await flow.wrap([3])
+
+    assert reactor.run_until(defer.Deferred.fromCoroutine(main())) == ([10, 20], [3])
+    assert reactor.seconds() == 3
+
+
+def test_a_plain_for_on_a_running_reactor(reactor: ClockReactor) -> None:
+    """LoopRunningError names Twisted, and what to write; off the reactor's thread a script is a script."""
+    with pytest.raises(flow.LoopRunningError, match=r"\(Twisted\). Write `async for row in stage`"):
+        list(flow.wrap([1]))
+    got: list[Any] = []
+    reactor_thread(lambda: got.extend(flow.wrap([1, flow.Cooperate(0.001), 2])))
+    assert got == [1, 2]
+
+
+def reactor_thread(f: Any) -> None:
+    import threading
+
+    thread = threading.Thread(target=f, name="not the reactor's")
+    thread.start()
+    thread.join(10)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_reaches_the_caller(reactor: ClockReactor, error: type[BaseException]) -> None:
+    """CONTRACT 18: an interrupt comes out of the reactor's turn; it is never an errback."""
+    source = Tracked(range(3))
+
+    def interrupts(rows: Iterable[int]) -> Generator[int]:
+        for row in rows:
+            if row == 1:
+                raise error("now")
+            yield row
+
+    deferred = flow.Deferred(flow.wrap(source) | interrupts)
+    errbacks: list[Any] = []
+    deferred.addErrback(errbacks.append)
+    with pytest.raises(error, match="now"):
+        reactor.run_until(deferred)
+    assert not errbacks
+    nothing_left(source)
+
+
+def test_a_deferred_leaves_its_result_to_others() -> None:
+    """CONTRACT 9: waiting for a Deferred hands its result on to those who listen, too."""
+    clock = ClockReactor()
+    d: defer.Deferred[str] = defer.Deferred()
+    heard: list[Any] = []
+
+    def stage(rows: Iterable[Any]) -> Generator[Any]:
+        yield flow.wait(d)
+
+    result = flow.Deferred(flow.wrap([]) | stage, reactor=clock)
+    clock.advance(1)
+    d.addCallback(heard.append)
+    d.callback("fired")
+    assert clock.run_until(result) == ["fired"]
+    assert heard == ["fired"]
