@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -104,11 +105,13 @@ class Job:
 
     def show(self, answers: list[Answer], how: str, ticker: Ticker) -> None:
         seconds = time.perf_counter() - self.started
-        print_ = self.bar.console.print
+        print_ = partial(self.bar.console.print, highlight=False, soft_wrap=True)
         longest, documented = answers
-        print_(table("The longest functions", ["function", "line", "lines"], longest))
+        self.bar.console.print(table("The longest functions", ["function", "line", "lines"], longest))
         shares = [(package, count, some, f"{share:.0%}") for package, count, some, share in documented]
-        print_(table("Functions and classes with a docstring", ["package", "all", "documented", "share"], shares))
+        self.bar.console.print(
+            table("Functions and classes with a docstring", ["package", "all", "documented", "share"], shares)
+        )
         print_(f"{how}: {self.rows:,} rows from {self.parsed:,} files in {seconds:.1f} s")
         print_(f"rows held at once: at most {self.peak:,}; files that are no Python: {len(self.skipped)}")
         print_(str(ticker))

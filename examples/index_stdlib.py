@@ -48,7 +48,7 @@ import flow
 BATCH = 250
 """Rows that are inserted at once."""
 
-TURN = 0.002
+TURN = 0.001
 """Seconds that the parser works before it gives the loop a turn."""
 
 LONGEST_LINE = 64 * 2**20
@@ -228,7 +228,8 @@ def run_twisted(stage: flow.Stage[Answer], ticker: Ticker) -> list[Answer]:
         reactor.callLater(TICK, tick)
 
     def start() -> None:
-        answers, closed = flow.Deferred(stage), Deferred()
+        answers = flow.Deferred(stage)
+        closed: Deferred[None] = Deferred()
 
         def ended(result: Any) -> None:
             outcome.append(result)

@@ -1,4 +1,5 @@
-"""QueryIterator over a real sqlite3 file: values are parameters, blocks are what was asked for, everything is given back.
+"""QueryIterator over a real sqlite3 file: values are parameters, blocks are what was asked for, everything is given
+back.
 
 CONTRACT 31 as far as sqlite goes; 3, 7, 14, 22 and 26 where queries touch them.
 """
@@ -204,7 +205,8 @@ def test_blocks_are_at_most_the_arraysize(path: str) -> None:
 
 @every_way
 def test_everything_is_given_back_at_the_end(path: str, read: Read) -> None:
-    """CONTRACT 31, 14: cursor closed, transaction rolled back, connection closed, in this order, each once; no commit."""
+    """CONTRACT 31, 14: cursor closed, transaction rolled back, connection closed, in this order, each once; no
+    commit."""
     connect = Connect(path)
     read(flow.QueryIterator(connect, ALL))
     assert [each.log for each in connect.made] == [GIVEN_BACK]

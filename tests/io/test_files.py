@@ -3,6 +3,7 @@
 CONTRACT 7, 11, 14 and 26 as they show with files.
 """
 
+# ruff: noqa: SIM115  # the files are closed by what is tested
 from __future__ import annotations
 
 import asyncio
@@ -51,7 +52,7 @@ def test_a_file_gives_its_lines_and_is_closed(path: Path, mode: str) -> None:
     """The rows are what a plain ``for`` over the file gives, text or bytes; at the end the file is closed."""
     with open(path, mode) as plain:
         wanted = list(plain)
-    file = open(path, mode)  # noqa: SIM115
+    file = open(path, mode)
     assert list(flow.wrap(file)) == wanted
     assert file.closed
     nothing_left()
@@ -137,7 +138,7 @@ def test_a_file_that_fails_midway_fails_after_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "broken"
     path.write_bytes(b"good\n" * 4000 + b"\xff\xff\n")
     got = []
-    file = open(path, encoding="utf-8")  # noqa: SIM115
+    file = open(path, encoding="utf-8")
     with pytest.raises(UnicodeDecodeError):
         for row in flow.wrap(file):
             got.append(row)

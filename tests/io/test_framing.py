@@ -221,8 +221,8 @@ def test_the_error_for_text_counts_characters() -> None:
 @pytest.mark.parametrize("delimiter", [b"\n", b"\r\n", b"\r\n\r"])
 @pytest.mark.parametrize("width", [1, 10, 99, 100, 101])
 def test_an_endless_line_is_given_up_at_the_limit(delimiter: bytes, width: int) -> None:
-    """CONTRACT 29, 20: no more than max_length, the beginning of a delimiter and one piece is ever taken from an endless
-    line: the limit is enforced before the memory is used."""
+    """CONTRACT 29, 20: no more than max_length, the beginning of a delimiter and one piece is ever taken from an
+    endless line: the limit is enforced before the memory is used."""
     source = Tracked(repeat(b"\r" * width))
     got, error = read(source, delimiter, max_length=100)
     assert got == []
@@ -232,7 +232,8 @@ def test_an_endless_line_is_given_up_at_the_limit(delimiter: bytes, width: int) 
 
 
 def test_a_whole_piece_of_long_lines_is_checked_line_by_line() -> None:
-    """CONTRACT 29, 3: in one piece with short and long lines, the short ones before the first long one are delivered."""
+    """CONTRACT 29, 3: in one piece with short and long lines, the short ones before the first long one are
+    delivered."""
     got, error = read([b"a\nb\n" + b"c" * 11 + b"\nd\n"], b"\n", max_length=10)
     assert got == [b"a", b"b"]
     assert first_bytes(error) == b"c" * 11

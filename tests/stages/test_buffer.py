@@ -3,6 +3,7 @@
 CONTRACT 2, 3, 4, 6, 7, 13, 14-16, 20, 21, 22, 25.
 """
 
+# ruff: noqa: PT011  # errors without a text: the very instance is compared
 from __future__ import annotations
 
 import asyncio
@@ -107,7 +108,8 @@ def test_a_row_that_nobody_pushes_is_waited_for() -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
 def test_the_limit_is_exact(limit: int) -> None:
-    """CONTRACT 20, 21: `limit` rows fit; then offer() is False and result() raises FullError, and neither adds a row."""
+    """CONTRACT 20, 21: `limit` rows fit; then offer() is False and result() raises FullError, and neither adds a
+    row."""
     rows: flow.Callback[int] = flow.Callback(limit)
     for number in range(limit):
         assert rows.offer(number)
@@ -188,8 +190,8 @@ TestModel = Model.TestCase
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
 def test_put_waits_for_room(limit: int) -> None:
-    """CONTRACT 21, 20: `await put(row)` waits while it is full: the producer keeps the pace of a slow reader, and no more
-    than `limit` rows are held at any time."""
+    """CONTRACT 21, 20: `await put(row)` waits while it is full: the producer keeps the pace of a slow reader, and no
+    more than `limit` rows are held at any time."""
     rows: flow.Callback[int] = flow.Callback(limit)
     worst = 0
 
@@ -266,8 +268,8 @@ def test_put_on_trio() -> None:
 
 
 def test_a_cancelled_put_adds_nothing_and_leaves_nothing() -> None:
-    """CONTRACT 15, 20, 24: a put() that is given up while it waits adds no row, and a thousand of them against a reader that
-    has stopped leave nothing behind."""
+    """CONTRACT 15, 20, 24: a put() that is given up while it waits adds no row, and a thousand of them against a
+    reader that has stopped leave nothing behind."""
     rows: flow.Callback[int] = flow.Callback(1)
 
     async def main() -> None:
@@ -313,11 +315,16 @@ def left() -> flow.Callback[int]:
 @pytest.mark.parametrize("make", [ended, failed, left])
 @pytest.mark.parametrize(
     "push",
-    [lambda rows: rows.result(1), lambda rows: rows(1), lambda rows: rows.offer(1), lambda rows: rows.errback(OSError())],
+    [
+        lambda rows: rows.result(1),
+        lambda rows: rows(1),
+        lambda rows: rows.offer(1),
+        lambda rows: rows.errback(OSError()),
+    ],
 )
 def test_a_push_after_the_end_is_an_error(make: Callable[[], Any], push: Callable[[Any], Any]) -> None:
-    """CONTRACT 3, 2 (fault S13): after finish(), after errback(), and when the reader has gone, a push raises ClosedError
-    instead of vanishing."""
+    """CONTRACT 3, 2 (fault S13): after finish(), after errback(), and when the reader has gone, a push raises
+    ClosedError instead of vanishing."""
     with pytest.raises(flow.ClosedError):
         push(make())
 
@@ -434,8 +441,8 @@ def test_pause_and_resume_are_called_in_turn() -> None:
 
 @pytest.mark.parametrize("limit", range(1, 20))
 def test_a_paused_producer_is_always_resumed(limit: int) -> None:
-    """CONTRACT 21: a producer that pushes until it is paused, and goes on when it is resumed, comes to its end with every
-    bound: no resume is forgotten."""
+    """CONTRACT 21: a producer that pushes until it is paused, and goes on when it is resumed, comes to its end with
+    every bound: no resume is forgotten."""
     paused = False
     made = 0
 
@@ -459,8 +466,8 @@ def test_a_paused_producer_is_always_resumed(limit: int) -> None:
 
 
 def test_a_resume_is_not_lost_between_a_push_and_its_pause() -> None:
-    """CONTRACT 21, 25: a thread fills the Callback and is held up there; the reader takes all rows meanwhile; the thread goes
-    on and pauses its producer. Somebody must resume it, or both wait for ever."""
+    """CONTRACT 21, 25: a thread fills the Callback and is held up there; the reader takes all rows meanwhile; the
+    thread goes on and pauses its producer. Somebody must resume it, or both wait for ever."""
     calls: list[str] = []
     resumed = threading.Event()
     rows: flow.Callback[int]
@@ -547,8 +554,8 @@ def test_put_blocking_needs_threadsafe() -> None:
 
 
 def test_eight_threads_push_and_nothing_is_lost() -> None:
-    """CONTRACT 2, 20, 25: 8 threads push 1,000 rows each and wait for room; all arrive, those of each thread in order, and
-    never more than `limit` are held."""
+    """CONTRACT 2, 20, 25: 8 threads push 1,000 rows each and wait for room; all arrive, those of each thread in order,
+    and never more than `limit` are held."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -580,8 +587,8 @@ def test_eight_threads_push_and_nothing_is_lost() -> None:
 
 @pytest.mark.parametrize("push", ["offer", "put_blocking", "result"])
 def test_threads_together_hold_to_the_limit(push: str) -> None:
-    """CONTRACT 20, 25: eight threads that push at the same moment into room for one: `limit` is not gone over, because to
-    look for room and to take it is one step."""
+    """CONTRACT 20, 25: eight threads that push at the same moment into room for one: `limit` is not gone over, because
+    to look for room and to take it is one step."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -767,8 +774,8 @@ def test_errback_takes_exceptions_only(error: Any) -> None:
 
 
 def test_torture() -> None:
-    """CONTRACT 14-16: ended at each wait and after each row, in every way, with rows that come from timers and a producer
-    that waits for room."""
+    """CONTRACT 14-16: ended at each wait and after each row, in every way, with rows that come from timers and a
+    producer that waits for room."""
 
     def make() -> flow.Stage[int]:
         rows: flow.Callback[int] = flow.Callback(2)

@@ -3,6 +3,7 @@
 CONTRACT 1, 2, 3, 4, 6, 14-16, 17, 19, 22.
 """
 
+# ruff: noqa: PT011  # errors without a text: the very instance is compared
 from __future__ import annotations
 
 import asyncio
@@ -155,7 +156,8 @@ def test_flat_map_is_chain_from_iterable(read: Read, rows: list[int]) -> None:
 
 
 def test_async_calls_are_made_one_after_another() -> None:
-    """CONTRACT 1, 8: an async f is awaited before the next row is asked for: calls never overlap, and take their time."""
+    """CONTRACT 1, 8: an async f is awaited before the next row is asked for: calls never overlap, and take their
+    time."""
     log: list[tuple[str, int]] = []
 
     async def slowly(x: int) -> int:
@@ -171,7 +173,8 @@ def test_async_calls_are_made_one_after_another() -> None:
 
 
 def test_a_function_that_returns_a_coroutine_is_awaited_by_map() -> None:
-    """Map also awaits what a plain function (a lambda, a partial, a callable object) returns, when that is a coroutine."""
+    """Map also awaits what a plain function (a lambda, a partial, a callable object) returns, when that is a
+    coroutine."""
 
     class Doubling:
         async def __call__(self, x: int) -> int:
@@ -446,3 +449,44 @@ def test_torture(make: Callable[[Any], Any]) -> None:
     report = torture(build, tracked=lambda: sources, seeds=(None, 3))
     assert report.rows
     assert report.runs["cancelled"] == 2 * len(report.waits)
+
+
+def test_an_inner_reading_that_a_stage_began_and_left_is_closed_with_the_run() -> None:
+    """CONTRACT 14: a stage may iterate another stage by hand. When it fails or is closed in between, that reading is
+    closed before control returns, though the traceback still holds the variable."""
+    inner = Tracked(count(), name="inner")
+
+    def by_hand(rows: Iterator[int]) -> Iterator[int]:
+        numbers = iter(flow.wrap(inner))
+        yield next(numbers)
+        for row in rows:
+            yield row + next(numbers)
+        raise OSError("left in between")
+
+    stage = flow.wrap([10]) | by_hand
+    try:
+        list(stage)
+    except OSError:
+        assert inner.opened == inner.closed == 1
+    with stage.open() as rows:
+        held = [next(rows)]
+    assert held == [0]
+    assert inner.opened == inner.closed == 2
+
+
+@both
+def test_a_failing_cleanup_of_an_inner_reading_is_raised(read: Read) -> None:
+    """CONTRACT 16: a ``for`` over another stage that is left, whose cleanup fails: the failure is not lost."""
+
+    def fails_when_closed() -> Iterator[int]:
+        try:
+            yield from count()
+        finally:
+            raise ValueError("cleanup")
+
+    def inside(rows: Iterator[int]) -> Iterator[int]:
+        for number in flow.wrap(fails_when_closed):  # noqa: UP028  # `yield from` would close it itself
+            yield number
+
+    with pytest.raises(ValueError, match="cleanup"):
+        read((flow.wrap([1]) | inside)[:3])

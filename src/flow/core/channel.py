@@ -49,7 +49,7 @@ class Channel(Generic[T]):
         self.paused = False  # the producer was told to pause; it is told to go on when half of the room is free
         self.on_pause: Callable[[], object] | None = None
         self.on_resume: Callable[[], object] | None = None
-        self._largest = max(1, limit // 4)
+        self._largest = max(1, limit // 2)
         self._blocked = False  # a thread waits for room
         # For a virtual clock, which must not move while a thread works: called when a thread stops or goes on working.
         self.hold: Callable[[], object] | None = None

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
-from weakref import WeakSet
 
 from greenlet import getcurrent, greenlet
 
@@ -24,6 +23,7 @@ from .instruction import TURN, Cooperate, Instruction, Signal
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from weakref import WeakSet
 
     from .instruction import Loop
     from .run import Run, Scope
@@ -60,7 +60,7 @@ class Strand:
     owner: Run  # not `run`: that is greenlet's name for what a greenlet does
     loop: Loop
     passes: dict[Stage[Any], Pass[Any]]
-    ended: WeakSet[Stage[Any]]
+    ended: WeakSet[Stage[Any]] | None
     scope: Scope | None
     cancelled: BaseException | None
     handling: BaseException | None
@@ -79,7 +79,6 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
     cleanup (flow's cancel is level-triggered on every loop, though asyncio's is not).
     """
 
-    row: Any
     body: Callable[[MicroThread], Any] | None
     doubted: bool
 
@@ -89,15 +88,14 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
         self.owner = owner
         self.loop = owner.loop
         self.passes = {}
-        self.ended = WeakSet()
+        self.ended = None
         self.scope = None
         self.cancelled = None
         self.handling = None
         self.doubted = False  # a cancel went into it, and perhaps did not come out
-        self.row = None
         self.gr_context = owner.context
 
-    def run(self, _first: Any) -> Any:  # what greenlet calls at the first switch
+    def run(self, _first: Any = None) -> Any:  # what greenlet calls at the first switch
         body, self.body = self.body, None
         assert body is not None
         return body(self)
@@ -181,19 +179,20 @@ def wait(instruction: Any, /) -> Any:
     return strand.pause(instruction)
 
 
-def wait_out(strand: Strand, done: Callable[[], bool], signal: Signal) -> None:
+def wait_out(strand: Strand, done: Callable[[], bool], signal: Signal | None = None) -> None:
     """Waits until something that is being closed is closed, even when a cancel arrives meanwhile.
 
-    The cancel is raised afterwards, and the rest of the wait is a cleanup, with the deadline of one
+    It looks when `signal` is set; without one, in each turn of the loop. A cancel is raised afterwards, and the rest of the wait is a cleanup, with the deadline of one
     (test_close.py::test_a_cancel_during_a_close_does_not_cut_it_short).
     """
     interrupt: BaseException | None = None
     while True:
-        signal.clear()
+        if signal is not None:
+            signal.clear()
         if done():
             break
         try:
-            strand.pause(signal, interrupt)
+            strand.pause(signal or TURN, interrupt)
         except CleanupTimeoutError:
             raise
         except BaseException as error:

@@ -20,13 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, islice
+from math import inf
+from time import perf_counter
 from typing import Any
 
 from .instruction import TURN
 
 __all__ = ["MOST", "fair", "listed", "obeyed", "pieces"]
 
-MOST = 31
+MOST = 63
 """The largest number of rows between two looks at the clock."""
 
 
@@ -112,29 +114,48 @@ def _pieces_watched(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Ite
         then = now
 
 
-def listed(
-    rows: list[Any] | tuple[Any, ...], is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]
-) -> Iterator[Any]:
-    """The rows of a list, checked for instructions a block at a time: a block without one passes at C speed.
+def listed(rows: Any, strand: Any, is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]) -> Iterator[Any]:
+    """The rows of a list, tuple or range, in slices: checked for instructions a slice at a time, and fair as `fair` is.
 
-    `is_plain` says whether a set of types holds no instruction. `obey` gives the value of a Row, or obeys an
-    instruction and gives OBEYED. Rows before an instruction are handed on before it is obeyed.
+    A slice without an instruction passes at C speed. `is_plain` says whether a set of types holds no instruction.
+    `obey` gives the value of a Row, or obeys an instruction and gives OBEYED. Rows before an instruction are handed on
+    before it is obeyed. `strand` is None where no turns need be given.
     """
-    return chain.from_iterable(_listed(rows, is_plain, obey))
+    return chain.from_iterable(_listed(rows, strand, is_plain, obey))
 
 
-def _listed(rows: Any, is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]) -> Iterator[Any]:
+def _listed(
+    rows: Any, strand: Any, is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]
+) -> Iterator[Iterable[Any]]:
+    checked = not isinstance(rows, range)
+    run = None if strand is None else strand.owner
+    clock: Callable[[], float] = perf_counter if strand is None else strand.loop.clock
+    quick: float = inf if run is None else run.slice / 32
+    most = MOST + 1
     start = 0
-    size = 16
+    size = 1
+    then = clock()
     while start < len(rows):
-        block = rows[start : start + size]
+        piece = rows[start : start + size]
         start += size
-        if is_plain(set(map(type, block))):
-            yield block
+        if checked and not is_plain(set(map(type, piece))):
+            yield _each(piece, obey)
         else:
-            yield _each(block, obey)
-        if size < 1024:
-            size *= 2
+            yield piece
+        if run is None:
+            size = most
+            continue
+        now = clock()
+        if now - then < quick and now < run.deadline:
+            then = now
+            if size < most:
+                size += size
+            continue
+        size = 1
+        if now >= run.deadline:
+            strand.pause(TURN)
+            now = clock()
+        then = now
 
 
 def _each(block: Iterable[Any], obey: Callable[[Any], Any]) -> Iterator[Any]:
@@ -167,6 +188,9 @@ def obeyed(source: Generator[Any, Any, Any], plain: set[type], classify: Callabl
         else:
             return
         while True:
+            if type(row) in plain:
+                yield row
+                break
             obey = classify(row)
             if obey is None:
                 yield row

@@ -30,7 +30,7 @@ from greenlet import getcurrent
 from ..errors import BusyError, Cancelled, CleanupTimeoutError, FlowError, NotReadyError
 from .instruction import TURN, Handle, Loop, Resume, seconds_of
 from .microthread import ROW, MicroThread, Strand, current, find_strands_with, unwanted
-from .pull_cy import fair, pieces
+from .pull_cy import MOST, fair, pieces
 
 if TYPE_CHECKING:
     from .stage import Stage
@@ -106,8 +106,7 @@ class Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        failures = list(self.late)
-        self.late.clear()
+        failures: list[BaseException] = []
         opened = self.opened
         while opened:
             close = getattr(opened.pop(), "close", None)
@@ -117,6 +116,8 @@ class Scope:
                 close()
             except BaseException as failure:
                 failures.append(failure)
+        failures += self.late
+        self.late.clear()
         if failures:
             raise_first(error, failures)
 
@@ -218,6 +219,7 @@ class Run:
         "loop",
         "options",
         "over",
+        "row",
         "slice",
         "stage",
         "thread",
@@ -235,6 +237,7 @@ class Run:
         self.busy = False
         self.over = False
         self.dropped = 0
+        self.row: Any = None  # where the main strand puts a row for its reader, and `block` for several
         self.block: list[Any] = []
         self.thread: MicroThread | None = None
         self.watch: weakref.ref[Any] | None = None  # calls when the reader has gone
@@ -360,13 +363,12 @@ def row_by_row(thread: MicroThread) -> None:
     """Hands each row to the hub and works no further until it is asked again."""
     with Scope(thread) as scope:
         rows = _open(thread, scope)
-        for row in _checked(rows, thread):
-            thread.row = row
+        run = thread.owner
+        for run.row in _checked(rows, thread):
             thread.parent.switch(ROW)
-        for row in fair(rows, thread):
+        for run.row in fair(rows, thread):
             if thread.cancelled is not None:
                 raise thread.cancelled  # a stage swallowed the cancel and went on
-            thread.row = row
             thread.parent.switch(ROW)
 
 
@@ -391,7 +393,7 @@ def in_a_list(thread: MicroThread) -> None:
         rows = _open(thread, scope)
         block = thread.owner.block
         block.extend(_checked(rows, thread))
-        for piece in pieces(rows, thread, 64):
+        for piece in pieces(rows, thread, MOST):
             block.extend(piece)
             if thread.cancelled is not None:
                 raise thread.cancelled
@@ -504,7 +506,10 @@ class Reader(Generic[T_co]):
             raise _busy(run)
         thread: Any = run.thread
         try:
-            outcome = thread.step()
+            hub = getcurrent()  # MicroThread.step, in place
+            if thread.parent is not hub:
+                thread.parent = hub
+            outcome = thread.switch()
             if outcome is not ROW:
                 run.busy = True
                 outcome = await settle(run, outcome)
@@ -512,7 +517,7 @@ class Reader(Generic[T_co]):
         except BaseException as error:
             run.failed(error)
         if outcome is ROW:
-            row: T_co = thread.row
+            row: T_co = run.row
             return row
         run.end()
         raise StopAsyncIteration
@@ -821,7 +826,7 @@ class HereStrand(Strand):
         self.owner = owner
         self.loop: Any = owner.loop
         self.passes = {}
-        self.ended = weakref.WeakSet()
+        self.ended = None
         self.scope = None
         self.cancelled = None
         self.handling = None
@@ -943,7 +948,8 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
         raise FlowError(f"an iterator of {stage!r} was made inside a flow and used outside it: iterate the stage again")
     scope = Scope(strand)
     try:
-        yield from stage.open_in(scope)
+        for row in stage.open_in(scope):  # not `yield from`, which would close it on its own
+            yield row
     except GeneratorExit as leaving:
         # The chain leaves its own `for`. Nobody sees an error there (Python reports what an iterator raises that is
         # dropped, and goes on), so a cleanup that fails is raised when the strand is closed.

@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from weakref import WeakSet
 
 from ..errors import LoopRunningError, NotReadyError
 from . import run as _run
@@ -134,7 +135,7 @@ class Stage(Generic[T_co]):
             reading = strand.passes.get(self)
             if reading is not None:
                 return reading
-            if self in strand.ended:
+            if strand.ended is not None and self in strand.ended:
                 return iter(())
             return read_inside(self)
         _refuse_a_loop(self, "for row in stage", "async for row in stage")
@@ -346,7 +347,7 @@ class Pass(Generic[T]):
     def of(cls, stage: Stage[T], strand: Strand) -> Iterator[T]:
         found = strand.passes.get(stage)
         if found is None:
-            if stage in strand.ended:
+            if strand.ended is not None and stage in strand.ended:
                 return iter(())
             found = strand.passes[stage] = cls(stage, strand)
             assert strand.scope is not None
@@ -383,6 +384,8 @@ class Pass(Generic[T]):
     def close(self) -> None:
         """Ends the reading. A later ``next(stage)`` in the same strand finds it ended."""
         if self._strand.passes.pop(self._stage, None) is not None:
+            if self._strand.ended is None:
+                self._strand.ended = WeakSet()
             self._strand.ended.add(self._stage)
             if self._strand.scope is not None and self in self._strand.scope.opened:
                 self._strand.scope.opened.remove(self)

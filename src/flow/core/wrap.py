@@ -79,8 +79,9 @@ def _iterable(rows: Iterable[T], scope: Scope) -> Iterator[T]:
     return sliced_fairly(scope.add(iter(rows)), scope)
 
 
-def _list(rows: list[T] | tuple[T, ...], scope: Scope) -> Iterator[T]:
-    return sliced_fairly(listed(rows, _holds_no_instruction, _obey_in_list), scope)
+def _list(rows: list[T] | tuple[T, ...] | range, scope: Scope) -> Iterator[Any]:
+    strand = scope.strand if isinstance(scope.strand, MicroThread) else None
+    return listed(rows, strand, _holds_no_instruction, _obey_in_list)
 
 
 def _classic(make: Callable[[], Generator[T, Any, Any]], scope: Scope) -> Iterator[T]:
@@ -337,6 +338,10 @@ def guarded(f: Callable[..., U]) -> Callable[..., U]:
     return call
 
 
+_OWN_ITERATION = (list.__iter__, tuple.__iter__, range.__iter__)
+"""A subclass with an iteration of its own is an iterable like any other: its slices would not show what it gives."""
+
+
 def _wrapped(x: Any, ahead: int) -> Stage[Any]:
     if isinstance(x, Stage):
         return x
@@ -371,7 +376,7 @@ def _wrapped(x: Any, ahead: int) -> Stage[Any]:
         )
     if isinstance(x, Awaitable):
         return Source(lambda scope: _awaited(lambda: x), name)
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, range)) and type(x).__iter__ in _OWN_ITERATION:
         return Source(lambda scope: _list(x, scope), name)
     if isinstance(x, Iterator):
         return Once(lambda scope: _iterable(x, scope), name, "Wrap the iterable instead of an iterator of it.")

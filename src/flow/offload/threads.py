@@ -100,7 +100,7 @@ class Threaded(Stage[T]):
             ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are
             channel.close()
             wait_out(scope.strand, lambda: work.done, ended)
-            thread.join()
+            wait_out(scope.strand, lambda: not thread.is_alive())  # its last steps: join() would block the loop
             if not ahead and isinstance(channel.failure, Exception):
                 raise_first(None, [channel.failure])
 
