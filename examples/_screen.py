@@ -48,9 +48,9 @@ class Ticker:
             f"a ticker of {1000 * TICK:.0f} ms on the same loop was late by {1000 * median.late:.1f} ms at the median, "
         )
         text += f"{1000 * most.late:.1f} ms at 99 %, {1000 * worst.late:.1f} ms at the worst ({len(ticks):,} ticks)"
-        if worst.computed < worst.waited / 2:  # then it was not the loop that was held up, but the whole program
-            text += f" (of the {1000 * worst.waited:.0f} ms up to the worst, this program had a processor for only "
-            text += f"{1000 * worst.computed:.0f} ms: the machine is busy with others)"
+        if worst.computed < worst.late / 2:  # then it was not the loop that was held up, but the whole program
+            text += f"; of the {1000 * worst.waited:.0f} ms up to the worst, "
+            text += f"this program had a processor for only {1000 * worst.computed:.0f} ms"
         return text
 
 

@@ -29,6 +29,7 @@ class Case:
     after `count` rows; "blocks"; "list"; "cancel" at `cancelled_at`; "slow" (the body waits 1 after each row).
     `after`: units to wait after the reading, for cleanups that go on. `ahead`: a task or a thread works ahead of the
     reader, so the order between what it does and what the reader gets is the loop's affair; each keeps its own order.
+    `siblings`: the same for inputs that are closed side by side.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     after: float = 0
     script: bool = True
     ahead: bool = False
+    siblings: bool = False
 
 
 CASES: dict[str, Case] = {}
@@ -1430,7 +1432,7 @@ def cancelled_while_a_branch_awaits(env: Env) -> Any:
     return flow.Merge(flow.wrap([0]).map(fetch), env.source("b", 1, delay=0.5)) | env.through("below")
 
 
-@case("1 | left", how="open", count=1)
+@case("1 | left", how="open", count=1, siblings=True)
 def left_while_a_branch_awaits(env: Env) -> Any:
     async def fetch(n: int) -> int:
         env.note("fetch", "opened")
@@ -1443,7 +1445,7 @@ def left_while_a_branch_awaits(env: Env) -> Any:
     return flow.Merge(flow.wrap([0]).map(fetch), env.source("b", 1, 2, delay=1)) | env.through("below")
 
 
-@case("1 | ValueError: b", ahead=True)
+@case("1 | ValueError: b", siblings=True)
 def failure_beside_a_branch_that_awaits(env: Env) -> Any:
     """CONTRACT 16: the others are cancelled and closed, then the failure is raised."""
 

@@ -59,13 +59,12 @@ async def read(env: Env, case: Case, way: str = "rows") -> None:
                     env.note("row", repr(row))
                     await env.pause(1)
         elif how == "break":
-            seen = 0
+            left = count
             async for row in stage:
                 env.note("row", repr(row))
-                seen += 1
-                if seen == count:
+                left -= 1
+                if not left:
                     break
-            del row
             if not case.after:
                 env.note("left")
             return
@@ -125,11 +124,11 @@ def read_in_script(env: Env, case: Case, way: str) -> None:
             for row in stage:
                 env.note("row", repr(row))
         elif how == "break":
-            seen = 0
+            left = count
             for row in stage:
                 env.note("row", repr(row))
-                seen += 1
-                if seen == count:
+                left -= 1
+                if not left:
                     break
             if not case.after:
                 env.note("left")
@@ -188,8 +187,8 @@ async def _asyncio_scene(case: Case, unit: float, way: str) -> Log:
     if not reading.cancelled():
         await reading  # what is no part of the case is raised
     await settle(env, case)
-    for each in sorted(task.get_name() for task in asyncio.all_tasks() - before):
-        env.note("left behind", "a task", each)
+    for name in sorted(each.get_name() for each in asyncio.all_tasks() - before):
+        env.note("left behind", "a task", name)
     for timer in getattr(loop, "_scheduled", ()):
         if not timer.cancelled():
             env.note("left behind", repr(timer))
@@ -326,7 +325,7 @@ class ClockReactor(task.Clock):
                 call.func(*call.args, **call.kw)
             else:
                 try:
-                    self._calls_from_threads.get(timeout=10)()
+                    self._calls_from_threads.get(timeout=10 if threading.active_count() > 1 else 0.1)()
                 except queue.Empty:
                     raise RuntimeError("deadlock: everything waits, and no thread calls") from None
         if hasattr(found[0], "raiseException"):

@@ -14,7 +14,7 @@ HERE = "cases.py"
 
 def is_cancel(error: BaseException) -> bool:
     """Is it the cancel error of flow, asyncio, trio or Twisted?"""
-    return type(error).__name__ in CANCELS
+    return any(kind.__name__ in CANCELS for kind in type(error).__mro__)
 
 
 def described(error: BaseException) -> Any:

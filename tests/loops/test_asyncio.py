@@ -70,7 +70,7 @@ def test_wait_for_round_an_awaited_run() -> None:
 
 @pytest.mark.parametrize("at", [0, 0.5, 1, 1.5, 2])
 def test_a_cancel_at_any_time(at: float) -> None:
-    """CONTRACT 15: task.cancel during a wait and between rows ends the run; the task is cancelled when all is closed."""
+    """CONTRACT 15: task.cancel in a wait and between rows ends the run; the task ends when all is closed."""
     source = Tracked(range(3), delay=1, cleanup=1)
 
     async def read() -> None:
@@ -92,7 +92,7 @@ def test_a_cancel_at_any_time(at: float) -> None:
 
 
 def test_a_second_cancel_while_a_cleanup_waits() -> None:
-    """CONTRACT 15: a cancel is idempotent; one that comes during the cleanup leaves nothing open either."""
+    """CONTRACT 15: a cancel is idempotent; one that comes in the cleanup leaves nothing open either."""
     source = Tracked(range(3), delay=1, cleanup=2)
 
     async def main() -> None:
@@ -216,7 +216,7 @@ def test_a_cleanup_gets_the_time_that_it_is_given() -> None:
 
 
 def test_what_a_branch_awaits_is_finished_with_it() -> None:
-    """CONTRACT 14, 16: the ``finally`` of a coroutine that a merged input awaits is over before the failure is raised."""
+    """CONTRACT 14, 16: the ``finally`` of a coroutine that an input awaits is over before the failure is raised."""
     log = []
 
     async def fetch(n: int) -> int:
@@ -271,7 +271,7 @@ WHO: ContextVar[str] = ContextVar("WHO", default="nobody")
 
 
 def test_context_variables_are_those_of_the_start() -> None:
-    """A run sees the context variables of where it started: in stages, in branches, in what it awaits, in ``finally``."""
+    """A run sees the context variables of its start: in stages, branches, what it awaits, ``finally``."""
     seen = []
 
     def source() -> Generator[int]:
@@ -308,7 +308,7 @@ def test_context_variables_are_those_of_the_start() -> None:
 
 
 def test_two_readers_at_once() -> None:
-    """CONTRACT 7: two tasks that ask one run for a row at the same time: BusyError for the second, rows for the first."""
+    """CONTRACT 7: two tasks ask one run for a row at the same time: BusyError for the second one."""
 
     async def main() -> Any:
         async with flow.wrap(Tracked(range(3), delay=1)).open() as rows:

@@ -87,10 +87,11 @@ class Scope:
     ends the scope: see `joined` (test_close.py::test_a_failing_cleanup_hides_nothing).
     """
 
-    __slots__ = ("late", "opened", "strand")
+    __slots__ = ("inner", "late", "opened", "strand")
 
     def __init__(self, strand: Strand) -> None:
         self.strand = strand
+        self.inner: dict[Scope, None] = {}  # of readings that the chain itself began, in order, and has not ended
         self.late: deque[BaseException] = deque(maxlen=100)  # failures of scopes inside, that nobody could be told of
         self.opened: list[Any] = []
 
@@ -114,6 +115,12 @@ class Scope:
                 continue
             try:
                 close()
+            except BaseException as failure:
+                failures.append(failure)
+        while self.inner:
+            scope, _ = self.inner.popitem()
+            try:
+                scope.close()
             except BaseException as failure:
                 failures.append(failure)
         failures += self.late
@@ -947,6 +954,9 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
     if strand is None:
         raise FlowError(f"an iterator of {stage!r} was made inside a flow and used outside it: iterate the stage again")
     scope = Scope(strand)
+    outer = strand.scope
+    if outer is not None:
+        outer.inner[scope] = None  # a stage that fails may leave this iterator in a variable, and never end it
     try:
         for row in stage.open_in(scope):  # not `yield from`, which would close it on its own
             yield row
@@ -956,12 +966,15 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
         try:
             scope.__exit__(GeneratorExit, leaving, None)
         except Exception as failure:
-            if strand.scope is None:
+            if outer is None:
                 raise
-            strand.scope.late.append(failure)
+            outer.late.append(failure)
         raise
     except BaseException as error:
         scope.__exit__(type(error), error, None)
         raise
     else:
         scope.close()
+    finally:
+        if outer is not None:
+            outer.inner.pop(scope, None)
