@@ -239,7 +239,7 @@ class _Steps:
 
 
 def run_trio(case: Case, way: str = "rows") -> Log:
-    clock: Any = trio.testing.MockClock(autojump_threshold=0)
+    clock: Any = trio.testing.MockClock(autojump_threshold=0.05 if "thread" in case.name else 0)
     clock.slice_clock = _Steps()
 
     async def scene() -> Log:
@@ -294,6 +294,11 @@ def twisted_scene(reactor: Any, case: Case, way: str, unit: float = 1.0) -> defe
     return defer.Deferred.fromCoroutine(scene())
 
 
+def threads_work() -> bool:
+    """Is a thread of a case alive? Then it gets some real time before virtual time jumps."""
+    return any(thread.name.startswith(("flow ", "case")) for thread in threading.enumerate())
+
+
 class ClockReactor(task.Clock):
     """Twisted's own deterministic clock, with the little that flow asks of a reactor besides: threads may call it."""
 
@@ -319,13 +324,19 @@ class ClockReactor(task.Clock):
                 pass
             if self.calls:
                 self._sortCalls()
+                if self.calls[0].getTime() > self.seconds() and threads_work():
+                    try:
+                        self._calls_from_threads.get(timeout=0.05)()
+                        continue
+                    except queue.Empty:
+                        pass
                 call = self.calls.pop(0)  # one at a time: `advance` would let threads wait while calls are due
                 self.rightNow = max(self.rightNow, call.getTime())
                 call.called = 1
                 call.func(*call.args, **call.kw)
             else:
                 try:
-                    self._calls_from_threads.get(timeout=10 if threading.active_count() > 1 else 0.1)()
+                    self._calls_from_threads.get(timeout=10 if threads_work() else 0.1)()
                 except queue.Empty:
                     raise RuntimeError("deadlock: everything waits, and no thread calls") from None
         if hasattr(found[0], "raiseException"):

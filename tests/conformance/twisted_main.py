@@ -19,6 +19,11 @@ PATIENCE = 3.0
 """Real seconds for one case; its own time is virtual."""
 
 
+def threads_work() -> bool:
+    """Is a thread of a case alive? Then it gets some real time before virtual time jumps."""
+    return any(thread.name.startswith(("flow ", "case")) for thread in threading.enumerate())
+
+
 def virtual_reactor(kind: str) -> Any:
     """The reactor of that kind, installed, with a clock that jumps."""
     if kind == "asyncio":
@@ -27,6 +32,18 @@ def virtual_reactor(kind: str) -> Any:
         from flow.testing import VirtualLoop
 
         loop = VirtualLoop()
+        own: Any = loop
+        selector = own._selector
+        jump = selector.select
+
+        def select(timeout: float | None = None) -> Any:
+            if timeout is not None and timeout > 0 and threads_work():
+                found = selector._real.select(0.05)
+                if found:
+                    return found
+            return jump(timeout)
+
+        selector.select = select
         asyncioreactor.install(loop)  # type: ignore[no-untyped-call, unused-ignore]
         from twisted.internet import reactor
 
@@ -44,7 +61,9 @@ def virtual_reactor(kind: str) -> Any:
         if timeout is None or timeout <= 0:
             inner(timeout)
             return
-        inner(0.001)  # what came from sockets and threads goes first
+        inner(0.05 if threads_work() else 0.001)  # what came from sockets and threads goes first
+        if chosen.threadCallQueue:
+            return
         left = chosen.timeout()
         if left is None:
             inner(None)

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from types import CoroutineType
 from typing import Any, TypeVar, overload
 
-from ..errors import AlreadyReadError
+from ..errors import AlreadyReadError, ClosedError
 from .channel import Channel
 from .instruction import Instruction, Row, Signal
 from .microthread import MicroThread, current, wait, wait_out
@@ -228,6 +228,9 @@ class Async(Stage[T]):
             async for row in rows:
                 if not channel.push_one(row):
                     await channel.room()
+        except ClosedError:
+            if not channel.closed:
+                raise  # the stage's own; else the reader has gone, and the reason to go on with it
         finally:
             try:
                 aclose = getattr(rows, "aclose", None)

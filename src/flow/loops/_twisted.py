@@ -65,9 +65,14 @@ class TwistedLoop(BaseLoop):
     async def suspend(self, begin: Callable[[Resume], Handle | None], /) -> Any:
         deferred: defer.Deferred[Any] = defer.Deferred()
 
-        def then(value: Any, error: BaseException | None) -> None:
+        def fire(value: Any, error: BaseException | None) -> None:
             if not deferred.called:
                 deferred.callback((value, error))
+
+        def then(value: Any, error: BaseException | None) -> None:
+            # In the next turn, as on every other loop: firing a Deferred runs the coroutine there and then, perhaps
+            # inside the very code that resumes it.
+            self.reactor.callLater(0, fire, value, error)
 
         resume = Resume(self, then)
         handle = begin(resume)
@@ -76,11 +81,11 @@ class TwistedLoop(BaseLoop):
         except defer.CancelledError as cancelled:
             # Only the Deferred of the coroutine that waits can cancel this one. Twisted's error is an Exception, which
             # a stage might catch by the way; inside a chain a cancel must be none.
+            deferred = defer.Deferred()
             if handle is not None:
                 handle.cancel()
             if getattr(handle, "ends", False):
-                deferred = defer.Deferred()
-                await deferred
+                await deferred  # a task has cleanups of its own
             resume.forget()
             raise _TwistedCancel("flow: the coroutine was cancelled") from cancelled
         except BaseException:
@@ -97,13 +102,20 @@ class TwistedLoop(BaseLoop):
         deadline = run.cleanup_deadline(strand)
         late = None if deadline is None else run.cleanup_timeout(strand)
 
+        timer: Handle | None = None
+
         def begin(resume: Resume) -> Handle | None:
+            nonlocal timer
             if deadline is not None and late is not None:
-                timer = self.call_later(max(0.0, deadline - self.time()), lambda: resume.throw(late))
-                return _Both(timer, self.begin(instruction, resume, run.context))
+                error = late
+                timer = self.call_later(max(0.0, deadline - self.time()), lambda: resume.throw(error))
             return self.begin(instruction, resume, run.context)
 
-        return await self.suspend(begin)
+        try:
+            return await self.suspend(begin)
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def cancels(self, error: BaseException, /) -> bool:
         return isinstance(error, _TwistedCancel)
@@ -161,16 +173,6 @@ class _Timer:
     def cancel(self) -> None:
         if self._call.active():
             self._call.cancel()
-
-
-class _Both:
-    def __init__(self, timer: Handle, handle: Handle | None) -> None:
-        self._timer, self._handle = timer, handle
-
-    def cancel(self) -> None:
-        self._timer.cancel()
-        if self._handle is not None:
-            self._handle.cancel()
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
