@@ -93,7 +93,7 @@ def test_the_numbers_that_pages_state_are_those_of_the_code() -> None:
     from flow.io.framing import MAX_LENGTH
 
     contract = " ".join((ROOT / "docs" / "contract.md").read_text(encoding="utf-8").split())
-    assert (SLICE, CLEANUP, AHEAD, MOST + 1) == (0.005, 5.0, 16, 32)
+    assert (SLICE, CLEANUP, AHEAD, MOST + 1) == (0.005, 5.0, 16, 64)
     assert "5 ms" in contract
     assert "(5 s" in contract
     assert f"an async stage {AHEAD} rows" in contract

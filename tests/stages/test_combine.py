@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flow
@@ -57,6 +57,7 @@ def ticks(seconds: float, *rows: Any) -> Any:
 
 
 @both
+@settings(max_examples=50)
 @given(rows=inputs, waits=delays)
 def test_merge_keeps_the_order_of_each_input(read: Read, rows: list[list[int]], waits: list[float]) -> None:
     """CONTRACT 1, 2: all rows of all inputs, each once, and those of each input in its order, however they wait."""
@@ -171,6 +172,7 @@ def test_merge_on_trio() -> None:
 
 
 @both
+@settings(max_examples=50)
 @given(rows=inputs, waits=delays)
 def test_zip_is_the_builtin(read: Read, rows: list[list[int]], waits: list[float]) -> None:
     """CONTRACT 1, 2: Zip(a, b, ...) is zip(a, b, ...), however its inputs wait."""
@@ -178,6 +180,7 @@ def test_zip_is_the_builtin(read: Read, rows: list[list[int]], waits: list[float
 
 
 @both
+@settings(max_examples=50)
 @given(rows=inputs, waits=delays, fill=st.sampled_from([None, "?"]))
 def test_zip_with_fill_is_zip_longest(read: Read, rows: list[list[int]], waits: list[float], fill: Any) -> None:
     """CONTRACT 1, 2: with fill= it is itertools.zip_longest, with fill=None too."""
@@ -185,6 +188,7 @@ def test_zip_with_fill_is_zip_longest(read: Read, rows: list[list[int]], waits: 
 
 
 @both
+@settings(max_examples=50)
 @given(rows=inputs, waits=delays)
 def test_strict_zip_is_the_builtin(read: Read, rows: list[list[int]], waits: list[float]) -> None:
     """CONTRACT 3: with strict=True it gives the rows that zip(strict=True) gives, and ValueError where that does."""
@@ -291,6 +295,7 @@ def sorted_out(**sources: Any) -> Callable[[], Iterator[tuple[str, Any]]]:
 
 
 @both
+@settings(max_examples=50)
 @given(rows=inputs, waits=delays)
 def test_concurrent_tells_its_sources_apart(read: Read, rows: list[list[int]], waits: list[float]) -> None:
     """CONTRACT 1, 2: each row comes from the stage that Concurrent named; each source's rows in order, each once."""
