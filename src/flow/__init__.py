@@ -60,7 +60,7 @@ from .errors import (
 from .errors import (
     WrongThreadError as WrongThreadError,
 )
-from .io import files as _files  # files join what wrap() takes
+from .io import files as files  # files join what wrap() takes
 from .io.framing import LineBreak as LineBreak
 from .io.framing import lines as lines
 from .offload.threads import Threaded as Threaded

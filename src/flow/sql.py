@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .core.wrap import bound_of, wrapper_for
+from .core.wrap import bound_of, can_be_called, wrapper_for
 from .offload.threads import Threaded
 
 __all__ = ["QueryIterator"]
@@ -35,9 +35,10 @@ class QueryIterator:
         arraysize: int = 1000,
     ) -> None:
         is_connection = hasattr(connect, "cursor") and not isinstance(connect, type)
-        if not callable(connect) or is_connection:
+        if not can_be_called(connect) or is_connection:
             raise TypeError(
-                f"QueryIterator(connect, ...): connect must be a function that opens a connection, not {type(connect).__name__}: "
+                f"QueryIterator(connect, ...): connect must be a function that opens a connection, not "
+                f"{type(connect).__name__}: "
                 "a connection belongs to the thread that made it. Write lambda: module.connect(...)"
             )
         self.connect = connect

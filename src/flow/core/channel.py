@@ -161,7 +161,7 @@ class Channel(Generic[T]):
     # ---- the reading side
 
     def _used(self, count: int) -> None:
-        """The reader has used rows up. Producers that wait go on when half of the room is free: few switches, many rows."""
+        """The reader has used rows up. Producers that wait go on when half of the room is free: few switches."""
         with self._lock:
             self.held -= count
             if self.held * 2 > self.limit:

@@ -12,9 +12,9 @@ obeyed (`flow.loops`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from greenlet import getcurrent, greenlet
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from .instruction import Loop
     from .run import Run, Scope
-    from .stage import Pass, Stage
+    from .stage import Stage
 
-__all__ = ["ROW", "MicroThread", "Strand", "cooperate", "current", "sleep", "unwanted", "wait", "wait_out"]
+__all__ = ["ROW", "MicroThread", "Reading", "Strand", "cooperate", "current", "sleep", "unwanted", "wait", "wait_out"]
 
 T = TypeVar("T")
 
@@ -48,6 +48,15 @@ ROW: Final[Any] = _Mark("ROW")
 """Handed to the hub when the strand has put a row (or rows) where its reader looks."""
 
 
+class Reading(Protocol):
+    """One reading of a stage that goes on from statement to statement: `stage.Pass`, or an input of `Concurrent`."""
+
+    def ask(self) -> None: ...
+    def close(self) -> None: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+
+
 class Strand:
     """A line of execution of a run: what `wait` needs to know about where it is.
 
@@ -59,7 +68,7 @@ class Strand:
 
     owner: Run  # not `run`: that is greenlet's name for what a greenlet does
     loop: Loop
-    passes: dict[Stage[Any], Pass[Any]]
+    passes: dict[Stage[Any], Reading]
     ended: WeakSet[Stage[Any]] | None
     scope: Scope | None
     cancelled: BaseException | None
@@ -81,6 +90,7 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
 
     body: Callable[[MicroThread], Any] | None
     doubted: bool
+    parent: Any  # whoever steps it, never None while it runs  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, owner: Run, body: Callable[[MicroThread], Any]) -> None:
         greenlet.__init__(self)
@@ -95,7 +105,8 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
         self.doubted = False  # a cancel went into it, and perhaps did not come out
         self.gr_context = owner.context
 
-    def run(self, _first: Any = None) -> Any:  # what greenlet calls at the first switch
+    # What greenlet calls at the first switch: a property there, which is to be replaced.
+    def run(self, _first: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         body, self.body = self.body, None
         assert body is not None
         return body(self)
@@ -182,7 +193,8 @@ def wait(instruction: Any, /) -> Any:
 def wait_out(strand: Strand, done: Callable[[], bool], signal: Signal | None = None) -> None:
     """Waits until something that is being closed is closed, even when a cancel arrives meanwhile.
 
-    It looks when `signal` is set; without one, in each turn of the loop. A cancel is raised afterwards, and the rest of the wait is a cleanup, with the deadline of one
+    It looks when `signal` is set; without one, in each turn of the loop. A cancel is raised afterwards, and the rest of
+    the wait is a cleanup, with the deadline of one
     (test_close.py::test_a_cancel_during_a_close_does_not_cut_it_short).
     """
     interrupt: BaseException | None = None

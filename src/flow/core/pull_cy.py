@@ -48,9 +48,8 @@ class Ending:
         raise StopIteration
 
 
-_STAY_ENDED = frozenset(
-    type(each) for each in ((_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set()))
-)
+_ENDED: list[Any] = [(_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set[Any]())]
+_STAY_ENDED: frozenset[type] = frozenset(map(type, _ENDED))
 """Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then."""
 
 
@@ -128,8 +127,8 @@ def _listed(
     rows: Any, strand: Any, is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]
 ) -> Iterator[Iterable[Any]]:
     checked = not isinstance(rows, range)
-    run = None if strand is None else strand.owner
-    clock: Callable[[], float] = perf_counter if strand is None else strand.loop.clock
+    run: Any = getattr(strand, "owner", None)
+    clock: Callable[[], float] = perf_counter if run is None else strand.loop.clock
     quick: float = inf if run is None else run.slice / 32
     most = MOST + 1
     start = 0

@@ -351,8 +351,8 @@ def _checked(rows: Iterator[Any], thread: Strand) -> Iterator[Any]:
         if isinstance(row, CoroutineType) and thread.owner.stage.is_plain_pipe:
             row.close()
             raise TypeError(
-                f"the plain stage {thread.owner.stage.label} yielded a coroutine ({row.__qualname__}) that nobody awaited. "
-                f"Write `yield flow.wait({row.__name__}(...))` in it, or use `.map({row.__name__})`."
+                f"the plain stage {thread.owner.stage.label} yielded a coroutine ({row.__qualname__}) that nobody "
+                f"awaited. Write `yield flow.wait({row.__name__}(...))` in it, or use `.map({row.__name__})`."
             )
         yield row
         break
@@ -559,7 +559,7 @@ class Reader(Generic[T_co]):
             raise_first(error, [failure])
 
 
-class BlockReader(Reader[T_co]):
+class BlockReader(Reader[list[T]]):
     """One run, read as lists of what is ready: see `Stage.blocks`."""
 
     __slots__ = ("_failure", "_pending")
@@ -569,7 +569,7 @@ class BlockReader(Reader[T_co]):
         self._pending: Any = ROW
         self._failure: BaseException | None = None
 
-    async def __anext__(self) -> list[Any]:  # type: ignore[override]
+    async def __anext__(self) -> list[T]:
         run = self._run
         if run is None:
             run = await self._start()
@@ -924,7 +924,7 @@ def _strand_here() -> Strand | None:
     Between two rows it is suspended, hence not on the stack: a wait in the body of the reader's own loop is outside
     the run, as it should be. This walk costs nothing until something waits in a script.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         if frame.f_code is read_here.__code__:
             strand: HereStrand | None = frame.f_locals.get("strand")
@@ -958,7 +958,7 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
     if outer is not None:
         outer.inner[scope] = None  # a stage that fails may leave this iterator in a variable, and never end it
     try:
-        for row in stage.open_in(scope):  # not `yield from`, which would close it on its own
+        for row in stage.open_in(scope):  # noqa: UP028 (`yield from` would close it on its own)
             yield row
     except GeneratorExit as leaving:
         # The chain leaves its own `for`. Nobody sees an error there (Python reports what an iterator raises that is

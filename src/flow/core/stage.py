@@ -15,7 +15,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, G
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 from weakref import WeakSet
 
 from ..errors import LoopRunningError, NotReadyError
@@ -26,11 +26,18 @@ from .run import DEFAULTS, BlockReader, Options, Reader, Scope, blocks_here, col
 if TYPE_CHECKING:
     from ..stages.combine import Merge, Zip
 
+    _T = TypeVar("_T")
+    # What stages with several inputs take, as far as its rows have a known type: not text, which is one row.
+    Input: TypeAlias = "Stage[_T] | list[_T] | tuple[_T, ...] | set[_T] | Iterator[_T] | AsyncIterator[_T]"
+
 __all__ = ["Pass", "Pipe", "Stage", "label_of"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
 P = ParamSpec("P")
 
 
@@ -102,18 +109,30 @@ class Stage(Generic[T_co]):
     # Composing
 
     @overload
-    def __or__(self, stage: Callable[[AsyncIterator[T_co]], AsyncIterable[U]], /) -> Stage[U]: ...
-    @overload
     def __or__(self, stage: Callable[[Iterator[T_co]], Iterable[U]], /) -> Stage[U]: ...
+    @overload
+    def __or__(self, stage: Callable[[AsyncIterator[T_co]], AsyncIterable[U]], /) -> Stage[U]: ...
     def __or__(self, stage: Callable[[Any], Any], /) -> Stage[Any]:
-        """The rows that `stage` makes of these: a generator function, a builtin, a partial, an async generator function."""
+        """The rows that `stage` makes of these: a (maybe async) generator function, a builtin, a partial."""
         from .wrap import pipe
 
         return pipe(self, stage)
 
+    @overload
     def pipe(
-        self, stage: Callable[Concatenate[Any, P], Iterable[U] | AsyncIterable[U]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Stage[U]:
+        self, stage: Callable[Concatenate[Iterator[T_co], P], Iterable[U]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Stage[U]: ...
+    @overload
+    def pipe(
+        self,
+        stage: Callable[Concatenate[AsyncIterator[T_co], P], AsyncIterable[U]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Stage[U]: ...
+    @overload
+    def pipe(self, stage: type[Iterable[U]], /, *args: Any, **kwargs: Any) -> Stage[U]: ...
+    def pipe(self, stage: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Stage[Any]:
         """Like ``|``, with further arguments: ``rows.pipe(f, 1, k=2)`` reads ``f(rows, 1, k=2)``.
 
         Raises TypeError at once when `stage` is not something that takes rows.
@@ -149,7 +168,7 @@ class Stage(Generic[T_co]):
                 f"next() was asked of {self!r} outside a running flow: a stage is a description, not an iterator. "
                 "Write `with stage.open() as rows: next(rows)`, or `for row in stage`."
             )
-        return cast("T_co", next(Pass.of(self, strand)))
+        return next(Pass.of(self, strand))
 
     def __aiter__(self) -> Reader[T_co]:
         return Reader(self, DEFAULTS)
@@ -180,8 +199,9 @@ class Stage(Generic[T_co]):
 
         Leaving the scope closes the run, cleanups that wait included, before the next statement. `slice`: seconds
         that the run may hold the loop before it gives it a turn (0: never gives one). `cleanup`: seconds that
-        cleanups may go on waiting after a cancel (math.inf: as long as it takes); then CleanupTimeoutError names the place. `on_dropped(rows)` is
-        given rows that were made and that nobody read. Raises ValueError or TypeError for what these can't be.
+        cleanups may go on waiting after a cancel (math.inf: as long as it takes); then CleanupTimeoutError names the
+        place. `on_dropped(rows)` is given rows that were made and that nobody read. Raises ValueError or TypeError for
+        what these can't be.
 
             with flow.wrap(range(10)).open() as rows:
                 first = next(rows)
@@ -197,7 +217,7 @@ class Stage(Generic[T_co]):
     @overload
     def map(self, f: Callable[[T_co], U], /) -> Stage[U]: ...
     def map(self, f: Callable[[Any], Any], /) -> Stage[Any]:
-        """``f(row)`` for each row, in order; an async `f` is awaited before the next row is asked for. See `flow.Map`."""
+        """``f(row)`` for each row, in order; an async `f` is awaited before the next row. See `flow.Map`."""
         from ..stages.transform import Map
 
         return Map(f, self)
@@ -212,8 +232,10 @@ class Stage(Generic[T_co]):
     def flat_map(self, f: Callable[[T_co], Awaitable[Iterable[U]]], /) -> Stage[U]: ...
     @overload
     def flat_map(self, f: Callable[[T_co], Iterable[U]], /) -> Stage[U]: ...
+    @overload
+    def flat_map(self, f: Callable[[T_co], AsyncIterable[U]], /) -> Stage[U]: ...
     def flat_map(self, f: Callable[[Any], Any], /) -> Stage[Any]:
-        """The rows of ``f(row)`` for each row, one after another: `f` gives an iterable or a stage. See `flow.FlatMap`."""
+        """The rows of ``f(row)`` for each row, in turn: `f` gives an iterable or a stage. See `flow.FlatMap`."""
         from ..stages.transform import FlatMap
 
         return FlatMap(f, self)
@@ -251,12 +273,24 @@ class Stage(Generic[T_co]):
 
         return batched(self, n)
 
+    @overload
+    def zip(self, a: Input[T1], /) -> Zip[tuple[T_co, T1]]: ...
+    @overload
+    def zip(self, a: Input[T1], b: Input[T2], /) -> Zip[tuple[T_co, T1, T2]]: ...
+    @overload
+    def zip(self, a: Input[T1], b: Input[T2], c: Input[T3], /) -> Zip[tuple[T_co, T1, T2, T3]]: ...
+    @overload
+    def zip(self, *others: Any) -> Zip[tuple[Any, ...]]: ...
     def zip(self, *others: Any) -> Zip[Any]:
         """Tuples of one row of each input: see `flow.Zip`."""
         from ..stages.combine import Zip
 
         return Zip(self, *others)
 
+    @overload
+    def merge(self: Stage[T], *others: Input[T]) -> Merge[T]: ...
+    @overload
+    def merge(self, *others: Any) -> Merge[Any]: ...
     def merge(self, *others: Any) -> Merge[Any]:
         """The rows of all inputs as they come: see `flow.Merge`."""
         from ..stages.combine import Merge
@@ -292,7 +326,7 @@ class Pipe(Stage[T_co]):
         return self.name
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T_co]:
-        made = self.function(upstream)
+        made: Any = self.function(upstream)
         try:
             return iter(made)
         except TypeError:
@@ -302,7 +336,8 @@ class Pipe(Stage[T_co]):
             made.close()
         raise TypeError(
             f"the stage {self.name} must return an iterable of rows, but it returned {type(made).__name__}. "
-            "Write it as a generator (`def ...(rows): for row in rows: yield ...`), or use `.map(f)` for a function of one row."
+            "Write it as a generator (`def ...(rows): for row in rows: yield ...`), or use `.map(f)` for a function of "
+            "one row."
         )
 
 
@@ -344,12 +379,12 @@ class Pass(Generic[T]):
         self._failure: BaseException | None = None
 
     @classmethod
-    def of(cls, stage: Stage[T], strand: Strand) -> Iterator[T]:
+    def of(cls, stage: Stage[U], strand: Strand) -> Iterator[U]:
         found = strand.passes.get(stage)
         if found is None:
             if strand.ended is not None and stage in strand.ended:
                 return iter(())
-            found = strand.passes[stage] = cls(stage, strand)
+            found = strand.passes[stage] = Pass(stage, strand)
             assert strand.scope is not None
             strand.scope.opened.insert(0, found)  # above all that reads it, so it is closed after that
         return found
@@ -412,7 +447,8 @@ class Blocks(Generic[T_co]):
         return script(blocks_here(self._stage, self._options))
 
     def __aiter__(self) -> AsyncIterator[list[T_co]]:
-        return BlockReader(self._stage, self._options)
+        reader: BlockReader[T_co] = BlockReader(self._stage, self._options)
+        return reader
 
 
 class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsyncContextManager[Reader[T_co]]):

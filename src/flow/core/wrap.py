@@ -14,7 +14,7 @@ import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from types import CoroutineType
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, cast, overload
 
 from ..errors import AlreadyReadError, ClosedError
 from .channel import Channel
@@ -28,6 +28,19 @@ __all__ = ["AHEAD", "Async", "Once", "Source", "is_deferred", "pipe", "wrap", "w
 
 T = TypeVar("T")
 U = TypeVar("U")
+T_co = TypeVar("T_co", covariant=True)
+
+is_a: Callable[[Any, Any], bool] = isinstance
+"""isinstance for things of which nothing is known; to type checkers they stay so.
+
+Narrowing Any to a generic class would leave them with rows of an unknown type.
+"""
+
+can_be_called: Callable[[Any], bool] = callable
+"""callable, in the same way."""
+
+kind_of: Callable[[Any], Any] = type
+"""type, in the same way."""
 
 AHEAD = 16
 """Rows that an async stage may work ahead of its reader, unless it is told otherwise."""
@@ -102,14 +115,14 @@ _MOST_TYPES = 1000
 
 def _classify(row: Any) -> Callable[[Any], tuple[bool, Any]] | None:
     """How a row of a classic generator is obeyed; None when it is data."""
-    if isinstance(row, Stage):
+    if is_a(row, Stage):
         return _ask_stage
-    if isinstance(row, Row):
+    if is_a(row, Row):
         return _unwrap
-    if isinstance(row, (Instruction, Future)) or hasattr(type(row), "__await__") or is_deferred(row):
+    if is_a(row, (Instruction, Future)) or hasattr(kind_of(row), "__await__") or is_deferred(row):
         return _wait_for
     if len(_plain) < _MOST_TYPES:  # a bound: programs may make classes as they go
-        _plain.add(type(row))
+        _plain.add(kind_of(row))
     return None
 
 
@@ -140,9 +153,9 @@ def _holds_no_instruction(types: set[type]) -> bool:
 
 def _obey_in_list(row: Any) -> Any:
     """In a list, only flow's own instructions are obeyed: awaitables and stages there are data."""
-    if isinstance(row, Row):
+    if is_a(row, Row):
         return row.value
-    if isinstance(row, Instruction):
+    if is_a(row, Instruction):
         wait(row)
         return OBEYED
     return row
@@ -150,9 +163,9 @@ def _obey_in_list(row: Any) -> Any:
 
 def is_deferred(x: Any) -> bool:
     """Is it a Twisted Deferred? Asked without importing Twisted."""
-    kind = type(x)
+    kind = kind_of(x)
     return kind.__module__ == "twisted.internet.defer" or (
-        hasattr(kind, "addCallbacks") and hasattr(kind, "addErrback") and not isinstance(x, type)
+        hasattr(kind, "addCallbacks") and hasattr(kind, "addErrback") and not is_a(x, type)
     )
 
 
@@ -271,30 +284,44 @@ ACCEPTED = (
 )
 
 
+class _ByIndex(Protocol[T_co]):
+    """What a ``for`` takes although it has no ``__iter__``."""
+
+    def __getitem__(self, index: int, /) -> T_co: ...
+
+
 @overload
-def wrap(x: str, /, *trap: type[BaseException], ahead: int = ...) -> Stage[str]: ...
+def wrap(x: str, /, *, ahead: int = ...) -> Stage[str]: ...
 @overload
-def wrap(x: bytes, /, *trap: type[BaseException], ahead: int = ...) -> Stage[bytes]: ...
+def wrap(x: bytes, /, *, ahead: int = ...) -> Stage[bytes]: ...
 @overload
-def wrap(x: Stage[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: bytearray, /, *, ahead: int = ...) -> Stage[bytearray]: ...
 @overload
-def wrap(x: Callable[[], Coroutine[Any, Any, T]], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: memoryview[int], /, *, ahead: int = ...) -> Stage[memoryview[int]]: ...
 @overload
-def wrap(x: Callable[[], AsyncIterable[T]], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: Stage[T], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
-def wrap(x: Callable[[], Iterable[T]], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: Callable[[], Coroutine[Any, Any, T]], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
-def wrap(x: Callable[[], T], /, *trap: type[BaseException], sentinel: Any, ahead: int = ...) -> Stage[T]: ...
+def wrap(x: Callable[[], AsyncIterable[T]], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
-def wrap(x: AsyncIterable[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: Callable[[], Iterable[T]], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
-def wrap(x: Awaitable[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: Callable[[], T], /, *, sentinel: Any, ahead: int = ...) -> Stage[T]: ...
 @overload
-def wrap(x: Iterable[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: AsyncIterable[T], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
-def wrap(x: Future[T], /, *trap: type[BaseException], ahead: int = ...) -> Stage[T]: ...
+def wrap(x: Awaitable[T], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
-def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = ..., ahead: int = ...) -> Stage[Any]: ...
+def wrap(x: Iterable[T], /, *, ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: Future[T], /, *, ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(x: _ByIndex[T], /, *, ahead: int = ...) -> Stage[T]: ...
+@overload
+def wrap(
+    x: Any, trap: type[BaseException], /, *traps: type[BaseException], sentinel: Any = ..., ahead: int = ...
+) -> Stage[Any]: ...
 def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead: int = AHEAD) -> Stage[Any]:
     """Makes a stage of almost anything: the source of a flow.
 
@@ -314,8 +341,9 @@ def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead:
         flow.wrap("abc")                              # 'abc'
         flow.wrap([3, 0, 2, 1].pop, sentinel=0)       # 1, 2
     """
-    for kind in trap:
-        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+    kinds: tuple[Any, ...] = trap
+    for kind in kinds:
+        if not (is_a(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"wrap(x, *trap): each trap must be an exception class, not {kind!r}")
     if sentinel is not _NOTHING:
         if not callable(x):
@@ -327,6 +355,10 @@ def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead:
     else:
         stage = _wrapped(x, ahead)
     return _trapped(stage, trap) if trap else stage
+
+
+stage_of: Callable[[Any], Stage[Any]] = wrap
+"""wrap for things of which nothing is known, where type checkers would not know which of its overloads to take."""
 
 
 def guarded(f: Callable[..., U]) -> Callable[..., U]:
@@ -341,17 +373,18 @@ def guarded(f: Callable[..., U]) -> Callable[..., U]:
     return call
 
 
-_OWN_ITERATION = (list.__iter__, tuple.__iter__, range.__iter__)
+_LISTS: Any = (list, tuple, range)
+_OWN_ITERATION: list[Any] = [kind.__iter__ for kind in _LISTS]
 """A subclass with an iteration of its own is an iterable like any other: its slices would not show what it gives."""
 
 
 def _wrapped(x: Any, ahead: int) -> Stage[Any]:
-    if isinstance(x, Stage):
-        return x
-    name = f"wrap({label_of(x) if callable(x) else type(x).__name__})"
-    if isinstance(x, (str, bytes, bytearray, memoryview)):
+    if is_a(x, Stage):
+        return cast("Stage[Any]", x)
+    name = f"wrap({label_of(x) if can_be_called(x) else type(x).__name__})"
+    if is_a(x, (str, bytes, bytearray, memoryview)):
         return Source(lambda scope: iter((x,)), name)
-    if is_deferred(x) or isinstance(x, Future):
+    if is_deferred(x) or is_a(x, Future):
         return Source(lambda scope: _awaited(lambda: x), name)
     if inspect.isgeneratorfunction(x):
         _needs_no_argument(x)
@@ -365,32 +398,33 @@ def _wrapped(x: Any, ahead: int) -> Stage[Any]:
     for accepts, make in _wrappers:
         if accepts(x):
             return make(x)
-    if isinstance(x, Generator):
+    if is_a(x, Generator):
         return Once(
             lambda scope: _classic(lambda: x, scope),
             name,
             "Wrap the generator function instead of a generator made by it.",
         )
-    if isinstance(x, AsyncIterable):
+    if is_a(x, AsyncIterable):
         return _wrapped_async(x, name, ahead)
-    if isinstance(x, CoroutineType):
+    if is_a(x, CoroutineType):
         return Once(
             lambda scope: _awaited(lambda: x), name, "Wrap the coroutine function instead of a coroutine made by it."
         )
-    if isinstance(x, Awaitable):
+    if is_a(x, Awaitable):
         return Source(lambda scope: _awaited(lambda: x), name)
-    if isinstance(x, (list, tuple, range)) and type(x).__iter__ in _OWN_ITERATION:
+    if is_a(x, _LISTS) and kind_of(x).__iter__ in _OWN_ITERATION:
         return Source(lambda scope: _list(x, scope), name)
-    if isinstance(x, Iterator):
+    if is_a(x, Iterator):
         return Once(lambda scope: _iterable(x, scope), name, "Wrap the iterable instead of an iterator of it.")
-    if isinstance(x, type):
+    if is_a(x, type):
         raise TypeError(f"flow.wrap() got the class {x.__name__}; it takes {ACCEPTED}. Wrap an instance.")
-    if isinstance(x, Iterable) or hasattr(type(x), "__getitem__"):
+    if is_a(x, Iterable) or hasattr(kind_of(x), "__getitem__"):
         return Source(lambda scope: _iterable(x, scope), name)
-    if callable(x):
+    if can_be_called(x):
         raise TypeError(
-            f"flow.wrap() got the function {label_of(x)}, which is neither a generator function nor an async one. Call it "
-            f"and wrap what it returns, or give wrap({label_of(x)}, sentinel=...) to call it until it returns that."
+            f"flow.wrap() got the function {label_of(x)}, which is neither a generator function nor an async one. Call "
+            f"it and wrap what it returns, or give wrap({label_of(x)}, sentinel=...) to call it until it returns "
+            "that."
         )
     raise TypeError(f"flow.wrap() can't make a stage of {type(x).__name__}: it takes {ACCEPTED}.")
 
@@ -413,8 +447,9 @@ def _needs_no_argument(f: Callable[..., Any]) -> None:
     except TypeError as error:
         first = next(iter(signature.parameters), "rows")
         raise TypeError(
-            f"flow.wrap({label_of(f)}) calls the function without arguments, but it needs {first!r}. If it takes rows, attach "
-            f"it: `source | {label_of(f)}`; otherwise give its arguments: flow.wrap(partial({label_of(f)}, ...))."
+            f"flow.wrap({label_of(f)}) calls the function without arguments, but it needs {first!r}. If it takes rows, "
+            f"attach it: `source | {label_of(f)}`; otherwise give its arguments: "
+            f"flow.wrap(partial({label_of(f)}, ...))."
         ) from error
 
 
@@ -434,14 +469,16 @@ def _trapped(stage: Stage[T], kinds: tuple[type[BaseException], ...]) -> Stage[A
 
 def pipe(upstream: Stage[Any], stage: Any) -> Stage[Any]:
     """`upstream | stage`: a plain stage, or an async one when `stage` is an async generator function."""
-    if isinstance(stage, Stage):
+    if is_a(stage, Stage):
         raise TypeError(
-            f"`rows | {stage.label}`: what stands behind `|` must be a function of rows, and this is a stage with a source "
-            "of its own. To read both, write rows.merge(stage), rows.zip(stage), or iterate one inside the other."
+            f"`rows | {stage.label}`: what stands behind `|` must be a function of rows, and this is a stage with a "
+            "source of its own. To read both, write rows.merge(stage), rows.zip(stage), or iterate one inside the "
+            "other."
         )
-    if not callable(stage):
+    if not can_be_called(stage):
         raise TypeError(
-            f"`rows | x`: x must be a function from rows to rows (a generator function, a builtin, a partial), not {type(stage).__name__}"
+            "`rows | x`: x must be a function from rows to rows (a generator function, a builtin, a partial), not "
+            f"{type(stage).__name__}"
         )
     inner = stage
     while hasattr(inner, "func"):
@@ -452,10 +489,12 @@ def pipe(upstream: Stage[Any], stage: Any) -> Stage[Any]:
         name = label_of(stage)
         raise TypeError(
             f"`rows | {name}`: {name} is an async function without a yield, so it can't hand on rows. For one row at a "
-            f"time write `rows.map({name})`; for a stage, make it an async generator, or a plain one that calls flow.wait()."
+            f"time write `rows.map({name})`; for a stage, make it an async generator, or a plain one that calls "
+            "flow.wait()."
         )
     if stage in (builtins.map, builtins.filter):
         raise TypeError(
-            f"`rows | {stage.__name__}` lacks its function: write `rows.{stage.__name__}(f)` or `rows | partial({stage.__name__}, f)`"
+            f"`rows | {stage.__name__}` lacks its function: write `rows.{stage.__name__}(f)` or "
+            f"`rows | partial({stage.__name__}, f)`"
         )
     return Pipe(upstream, stage)

@@ -20,7 +20,7 @@ def _is_file(x: Any) -> bool:
 
 
 class _Lines:
-    """A file as an iterator that is closed with its run, whether or not a line was asked for. Standard streams stay open."""
+    """A file as an iterator that is closed with its run, even when no line was asked for. Standard streams stay."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

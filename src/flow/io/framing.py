@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, AnyStr, Literal, overload
 
 from ..core.stage import Pipe
-from ..core.wrap import wrap
+from ..core.wrap import is_a, stage_of
 from ..errors import LineTooLongError
 
 __all__ = ["MAX_LENGTH", "LineBreak", "lines"]
@@ -79,7 +79,7 @@ class LineBreak(Pipe[Any]):
     ) -> None:
         make: Any = lines
         super().__init__(
-            wrap(pieces), make(delimiter, max_length=max_length, trailing=trailing), f"LineBreak({delimiter!r})"
+            stage_of(pieces), make(delimiter, max_length=max_length, trailing=trailing), f"LineBreak({delimiter!r})"
         )
 
 
@@ -104,9 +104,8 @@ def _lines(delimiter: Any, limit: int | None, trailing: str, pieces: Iterable[An
             size -= len(tail)
             piece = tail + piece
         first, *rest = piece.split(delimiter)
-        if limit is not None and size + len(first) > limit:
-            if rest or size + len(first) >= limit + len(delimiter):
-                raise _too_long(held, first, empty, limit)
+        if limit is not None and size + len(first) > limit and (rest or size + len(first) >= limit + len(delimiter)):
+            raise _too_long(held, first, empty, limit)
         if not rest:
             if first:
                 held.append(first)
@@ -150,7 +149,7 @@ def _fitting(piece: Any, delimiter: Any) -> tuple[Any, Any]:
 
 
 def _same_kind(piece: Any, empty: Any) -> Any:
-    if isinstance(empty, bytes) and isinstance(piece, (bytearray, memoryview)):
+    if is_a(empty, bytes) and is_a(piece, (bytearray, memoryview)):
         return bytes(piece)
     raise TypeError(f"lines() got a piece of {type(piece).__name__} after pieces of {type(empty).__name__}")
 

@@ -97,8 +97,9 @@ class AsyncioLoop(BaseLoop):
         if deadline is None:
             return await self._obey(instruction, strand)
         late = run.cleanup_timeout(strand)
+        limit = asyncio.timeout_at(deadline)
         try:
-            async with asyncio.timeout_at(deadline) as limit:
+            async with limit:
                 return await self._obey(instruction, strand)
         except TimeoutError:
             if limit.expired():
@@ -175,13 +176,12 @@ class ScriptLoop(AsyncioLoop):
             self._servant = loop.create_task(self._serve(), context=strand.owner.context)
         assert self._asked is not None
         self._asked.set_result((instruction, strand))
-        self._outcome = None
         self.busy = True
         try:
             loop.run_forever()
         finally:
             self.busy = False
-            outcome = self._outcome
+            outcome, self._outcome = self._outcome, None
             if outcome is None:  # an interrupt came out of the loop: the servant still waits for what nobody wants now
                 self._servant.cancel()
                 self._servant = None

@@ -37,8 +37,8 @@ class TrioLoop(BaseLoop):
     def time(self) -> float:
         return trio.current_time()
 
-    def call_soon(self, f: Callable[[], object], /) -> object:
-        return self._token.run_sync_soon(self._guarded, f)
+    def call_soon(self, f: Callable[[], object], /) -> None:
+        self._token.run_sync_soon(self._guarded, f)
 
     def call_later(self, seconds: float, f: Callable[[], object], /) -> Handle:
         scope = trio.CancelScope()
@@ -52,9 +52,9 @@ class TrioLoop(BaseLoop):
         trio.lowlevel.spawn_system_task(timer, name="flow timer")
         return scope
 
-    def call_threadsafe(self, f: Callable[[], object], /) -> object:
+    def call_threadsafe(self, f: Callable[[], object], /) -> None:
         try:
-            return self._token.run_sync_soon(self._guarded, f)
+            self._token.run_sync_soon(self._guarded, f)
         except trio.RunFinishedError as error:
             raise RuntimeError("the trio run has finished") from error
 

@@ -28,6 +28,8 @@ __all__ = ["Deferred", "TwistedLoop", "loop_here"]
 
 T = TypeVar("T")
 
+_Failure: Any = failure.Failure  # as Any: its constructor has no types
+
 
 class TwistedLoop(BaseLoop):
     """A reactor (or a `task.Clock`, in tests)."""
@@ -124,7 +126,8 @@ class TwistedLoop(BaseLoop):
         return defer.CancelledError() if isinstance(error, _TwistedCancel) else error
 
     def report(self, error: BaseException, what: str, /) -> None:
-        log.err(failure.Failure(error), f"flow: {what}")
+        raised: Any = _Failure(error)
+        log.err(raised, f"flow: {what}")  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]
 
 
 class _TwistedCancel(Cancelled):
@@ -146,9 +149,12 @@ class _Task(Spawned):
 
     def _start(self) -> None:
         self._inner = self._context.run(self._loop.deferred, self._awaitable)
-        self._inner.addCallbacks(lambda value: self._done(value, None), self._failed)
+        _ = self._inner.addCallbacks(self._succeeded, self._failed)
 
-    def _failed(self, failed: failure.Failure) -> None:
+    def _succeeded(self, value: Any) -> None:
+        self._done(value, None)
+
+    def _failed(self, failed: Any) -> None:
         error: BaseException = failed.value
         if self._cancelled and isinstance(error, defer.CancelledError):
             error = Cancelled("flow: the task was cancelled")
@@ -201,7 +207,7 @@ def loop_here() -> TwistedLoop | None:
     reactor: Any = getattr(sys.modules.get("twisted.internet"), "reactor", None)
     if reactor is None or not getattr(reactor, "running", False):
         return None
-    return loop_for(reactor) if threadable.isInIOThread() else None
+    return loop_for(reactor) if threadable.isInIOThread() else None  # type: ignore[no-untyped-call]
 
 
 def loop_to_be() -> TwistedLoop | None:
@@ -247,7 +253,7 @@ def Deferred(
             error = cancelled
         if not isinstance(error, Exception):
             raise error  # an interrupt or an exit ends the program, it is no result
-        result.errback(failure.Failure(error, type(error), error.__traceback__))
+        result.errback(_Failure(error, type(error), error.__traceback__))
 
     driven = Driven(run, ended)
     result: defer.Deferred[list[T]] = _Cancellable(driven)

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..core.instruction import CallLater, Handle, Instruction, Outcome, Resume
 from ..core.microthread import Strand
-from ..core.wrap import is_deferred
+from ..core.wrap import is_a, is_deferred, kind_of
 from ..errors import Unsupported
 
 __all__ = ["BaseLoop", "Spawned"]
@@ -110,9 +110,9 @@ class BaseLoop:
             return instruction.callLater(resume)
         if is_deferred(instruction):
             return observe_deferred(instruction, resume)
-        if isinstance(instruction, Future):
+        if is_a(instruction, Future):
             return observe_future(instruction, resume)
-        if hasattr(type(instruction), "__await__"):
+        if hasattr(kind_of(instruction), "__await__"):
 
             def done(value: Any, error: BaseException | None) -> None:
                 resume(value) if error is None else resume.throw(error)
@@ -123,8 +123,8 @@ class BaseLoop:
     def is_native(self, instruction: Any) -> bool:
         """Can the running task await it as it is?"""
         return (
-            hasattr(type(instruction), "__await__")
-            and not isinstance(instruction, (Instruction, Future))
+            hasattr(kind_of(instruction), "__await__")
+            and not is_a(instruction, (Instruction, Future))
             and not is_deferred(instruction)
         )
 

@@ -20,7 +20,7 @@ from ..core.instruction import Signal
 from ..core.microthread import wait_out
 from ..core.run import Scope, raise_first
 from ..core.stage import Stage, label_of
-from ..core.wrap import bound_of, sliced_fairly
+from ..core.wrap import bound_of, can_be_called, is_a, sliced_fairly
 from ..errors import AlreadyReadError, ClosedError
 
 __all__ = ["Threaded"]
@@ -58,7 +58,7 @@ class Threaded(Stage[T]):
         self.limit = bound_of(limit, "Threaded(limit)")
         if isinstance(iterable, Stage):
             raise TypeError("Threaded() takes a blocking iterable; a stage waits without blocking and needs no thread")
-        if not callable(iterable) and not isinstance(iterable, Iterable) and not hasattr(type(iterable), "__getitem__"):
+        if not can_be_called(iterable) and not is_a(iterable, Iterable) and not hasattr(type(iterable), "__getitem__"):
             raise TypeError(
                 f"Threaded() takes an iterable, or a function that returns one, not {type(iterable).__name__}"
             )
@@ -71,11 +71,10 @@ class Threaded(Stage[T]):
         return f"Threaded({self._name})"
 
     def taken(self) -> None:
-        if self._once:
-            if self._iterable is None:
-                raise AlreadyReadError(
-                    f"{self.label} was already read, and an iterator can be read only once. Give a function that makes it."
-                )
+        if self._once and self._iterable is None:
+            raise AlreadyReadError(
+                f"{self.label} was already read, and an iterator can be read only once. Give a function that makes it."
+            )
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
         channel: Channel[T] = Channel(scope.strand.owner, self.limit)
@@ -109,7 +108,7 @@ class _Work:
     """What runs in the thread."""
 
     def __init__(self, iterable: Any, channel: Channel[Any], ended: Signal) -> None:
-        self._iterable = iterable
+        self._iterable: Any = iterable
         self._channel = channel
         self.ended = ended
         self.done = False
@@ -134,14 +133,14 @@ class _Work:
     def close(self) -> None:
         """Closes an iterator that was handed over and that the thread, never started, did not take."""
         iterable, self._iterable = self._iterable, None
-        if isinstance(iterable, Iterator):
+        if is_a(iterable, Iterator):
             close = getattr(iterable, "close", None)
             if close is not None:
                 close()
 
     def _read(self) -> None:
         iterable, self._iterable = self._iterable, None
-        if callable(iterable) and not isinstance(iterable, Iterable):
+        if can_be_called(iterable) and not is_a(iterable, Iterable):
             iterable = iterable()
         blocks = getattr(iterable, "blocks", None)
         rows: Any = iter(iterable) if blocks is None else iter(blocks())

@@ -65,8 +65,9 @@ class Callback(Stage[T]):
         """Adds a row. Raises FullError when there is no room (nothing is added), ClosedError after the end."""
         if not self.offer(row):
             raise FullError(
-                f"this Callback holds {self.limit} rows, which is its limit, and its reader has not taken them yet. Use "
-                "offer(row), which says whether there was room, `await put(row)`, which waits for it, or a larger limit."
+                f"this Callback holds {self.limit} rows, which is its limit, and its reader has not taken them yet. "
+                "Use offer(row), which says whether there was room, `await put(row)`, which waits for it, or a larger "
+                "limit."
             )
 
     __call__ = result
@@ -89,7 +90,10 @@ class Callback(Stage[T]):
             self._check()
 
     def put_blocking(self, row: T, /, timeout: float | None = None) -> None:
-        """Adds a row, and blocks this thread until there is room. Needs ``threadsafe=True``; TimeoutError after `timeout` s."""
+        """Adds a row, and blocks this thread until there is room. Needs ``threadsafe=True``.
+
+        Raises TimeoutError after `timeout` seconds.
+        """
         if self._thread is not None:
             raise WrongThreadError("put_blocking() is for threads: make the Callback with threadsafe=True")
         self._check()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..core.branch import Branch, Branches
 from ..core.microthread import Strand
 from ..core.run import Scope
 from ..core.stage import Stage
-from ..core.wrap import wrap
+from ..core.wrap import stage_of
 from ..errors import NotReadyError
+
+if TYPE_CHECKING:
+    from ..core.stage import Input
 
 __all__ = ["Concurrent", "Merge", "Zip"]
 
@@ -27,7 +30,7 @@ class _Combined(Stage[T]):
     __slots__ = ("inputs",)
 
     def __init__(self, *inputs: Any) -> None:
-        self.inputs: tuple[Stage[Any], ...] = tuple(wrap(each) for each in inputs)
+        self.inputs: tuple[Stage[Any], ...] = tuple(map(stage_of, inputs))
 
     @property
     def label(self) -> str:
@@ -54,9 +57,9 @@ class Merge(_Combined[T]):
     __slots__ = ()
 
     @overload
-    def __init__(self, *inputs: Stage[T]) -> None: ...
+    def __init__(self, *inputs: Input[T]) -> None: ...
     @overload
-    def __init__(self, *inputs: Any) -> None: ...
+    def __init__(self: Merge[Any], *inputs: Any) -> None: ...
     def __init__(self, *inputs: Any) -> None:
         super().__init__(*inputs)
 
@@ -79,20 +82,20 @@ class Zip(_Combined[T]):
     __slots__ = ("_fill", "_filled", "_strict")
 
     @overload
-    def __init__(self: Zip[tuple[T1]], a: Stage[T1], /, *, strict: bool = ...) -> None: ...
+    def __init__(self: Zip[tuple[T1]], a: Input[T1], /, *, strict: bool = ...) -> None: ...
     @overload
-    def __init__(self: Zip[tuple[T1, T2]], a: Stage[T1], b: Stage[T2], /, *, strict: bool = ...) -> None: ...
+    def __init__(self: Zip[tuple[T1, T2]], a: Input[T1], b: Input[T2], /, *, strict: bool = ...) -> None: ...
     @overload
     def __init__(
-        self: Zip[tuple[T1, T2, T3]], a: Stage[T1], b: Stage[T2], c: Stage[T3], /, *, strict: bool = ...
+        self: Zip[tuple[T1, T2, T3]], a: Input[T1], b: Input[T2], c: Input[T3], /, *, strict: bool = ...
     ) -> None: ...
     @overload
     def __init__(
         self: Zip[tuple[T1, T2, T3, T4]],
-        a: Stage[T1],
-        b: Stage[T2],
-        c: Stage[T3],
-        d: Stage[T4],
+        a: Input[T1],
+        b: Input[T2],
+        c: Input[T3],
+        d: Input[T4],
         /,
         *,
         strict: bool = ...,
@@ -152,7 +155,8 @@ class Concurrent(_Combined[Stage[Any]]):
         super().__init__(*inputs)
         if len(set(map(id, self.inputs))) < len(self.inputs):
             raise ValueError(
-                "Concurrent() was given the same stage twice: the two could not be told apart. Wrap the source once more"
+                "Concurrent() was given the same stage twice: the two could not be told apart. Wrap the source once "
+                "more"
             )
 
     def read(self, strand: Strand) -> Generator[Stage[Any]]:
@@ -200,7 +204,8 @@ class _Taking:
         if self._branch.over:
             raise StopIteration
         raise NotReadyError(
-            f"next() was asked of {self._branch.stage!r}, which has no row: take one row each time Concurrent gives the stage"
+            f"next() was asked of {self._branch.stage!r}, which has no row: take one row each time Concurrent gives "
+            "the stage"
         )
 
     def close(self) -> None:

@@ -8,15 +8,15 @@ an end (PEP 479), which is why these are generators and not builtin maps.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import dropwhile, islice, takewhile
 from types import CoroutineType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from ..core.microthread import wait
 from ..core.stage import Pipe, Stage, label_of
-from ..core.wrap import guarded, wrap
+from ..core.wrap import guarded, is_a, stage_of, wrap
 
 __all__ = ["Filter", "FlatMap", "Map", "drop_while", "enumerated", "is_async", "sliced", "take_while"]
 
@@ -24,6 +24,9 @@ T = TypeVar("T")
 U = TypeVar("U")
 A = TypeVar("A")
 B = TypeVar("B")
+
+_Rows = Callable[[Any], Iterator[T]]
+_Coroutine: Any = CoroutineType  # as Any: compared with it, a row of unknown type stays one to type checkers
 
 
 def is_async(f: Callable[..., Any]) -> bool:
@@ -68,7 +71,7 @@ class Map(Pipe[U]):
         name = f"map({label_of(f)})"
         function = called(f, "map")
         if len(stages) == 1:
-            super().__init__(wrap(stages[0]), partial(_map, function), name)
+            super().__init__(stage_of(stages[0]), partial(_map, function), name)
         else:
             from .combine import Zip
 
@@ -78,7 +81,7 @@ class Map(Pipe[U]):
 def _map(f: Callable[[Any], Any], rows: Iterator[Any]) -> Generator[Any]:
     for row in rows:
         made = f(row)
-        yield wait(made) if type(made) is CoroutineType else made
+        yield wait(made) if type(made) is _Coroutine else made
 
 
 class Filter(Pipe[T]):
@@ -99,7 +102,7 @@ class Filter(Pipe[T]):
 def _filter(f: Callable[[Any], Any], rows: Iterator[T]) -> Generator[T]:
     for row in rows:
         kept = f(row)
-        if wait(kept) if type(kept) is CoroutineType else kept:
+        if wait(kept) if type(kept) is _Coroutine else kept:
             yield row
 
 
@@ -114,22 +117,29 @@ class FlatMap(Pipe[U]):
 
     __slots__ = ()
 
-    def __init__(self, f: Callable[[T], Any], stage: Stage[T] | Iterable[T], /) -> None:
+    @overload
+    def __init__(self, f: Callable[[T], Awaitable[Iterable[U]]], stage: Stage[T] | Iterable[T], /) -> None: ...
+    @overload
+    def __init__(self, f: Callable[[T], Iterable[U]], stage: Stage[T] | Iterable[T], /) -> None: ...
+    @overload
+    def __init__(self, f: Callable[[T], AsyncIterable[U]], stage: Stage[T] | Iterable[T], /) -> None: ...
+    def __init__(self, f: Callable[[Any], Any], stage: Stage[Any] | Iterable[Any], /) -> None:
         super().__init__(wrap(stage), partial(_flat_map, called(f, "flat_map")), f"flat_map({label_of(f)})")
 
 
 def _flat_map(f: Callable[[Any], Any], rows: Iterator[Any]) -> Generator[Any]:
     for row in rows:
         made = f(row)
-        if type(made) is CoroutineType:
+        if type(made) is _Coroutine:
             made = wait(made)
-        yield from made if isinstance(made, (list, tuple, range)) else wrap(made)
+        yield from made if is_a(made, (list, tuple, range)) else stage_of(made)
 
 
 def enumerated(stage: Stage[T], start: int) -> Stage[tuple[int, T]]:
     if not isinstance(start, int):
         raise TypeError(f"enumerate(start): a whole number is needed, not {type(start).__name__}")
-    return Pipe(stage, partial(enumerate, start=start), f"enumerate({start})")
+    numbered: Any = partial(enumerate, start=start)
+    return Pipe(stage, cast("_Rows[tuple[int, T]]", numbered), f"enumerate({start})")
 
 
 def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
@@ -157,11 +167,13 @@ def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
 
 
 def take_while(stage: Stage[T], f: Callable[[T], object]) -> Stage[T]:
-    return Pipe(stage, partial(takewhile, condition(f, "take_while")), f"take_while({label_of(f)})")
+    taken: Any = partial(takewhile, condition(f, "take_while"))
+    return Pipe(stage, cast("_Rows[T]", taken), f"take_while({label_of(f)})")
 
 
 def drop_while(stage: Stage[T], f: Callable[[T], object]) -> Stage[T]:
-    return Pipe(stage, partial(dropwhile, condition(f, "drop_while")), f"drop_while({label_of(f)})")
+    left: Any = partial(dropwhile, condition(f, "drop_while"))
+    return Pipe(stage, cast("_Rows[T]", left), f"drop_while({label_of(f)})")
 
 
 def condition(f: Callable[[Any], Any], of: str) -> Callable[[Any], Any]:
@@ -170,6 +182,6 @@ def condition(f: Callable[[Any], Any], of: str) -> Callable[[Any], Any]:
 
     def call(row: Any) -> Any:
         answer = ask(row)
-        return wait(answer) if type(answer) is CoroutineType else answer
+        return wait(answer) if type(answer) is _Coroutine else answer
 
     return call

@@ -19,7 +19,8 @@ from typing import Any
 from ..core.instruction import Handle, Resume
 from ..core.microthread import Strand, unwanted
 from ..core.stage import Stage
-from ..loops import _asyncio
+from ..core.wrap import is_a
+from ..loops._asyncio import AsyncioLoop, register
 from ..loops._virtual import VirtualLoop
 from .clock import virtual_time
 from .tracked import Leftover, Tracked, nothing_left
@@ -39,14 +40,14 @@ class Report:
 
     rows: list[Any]
     waits: list[str]
-    runs: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter[str])
 
     def __str__(self) -> str:
         ways = ", ".join(f"{count} {way}" for way, count in sorted(self.runs.items()))
         return f"{len(self.rows)} rows, {len(self.waits)} waits; runs: {ways}"
 
 
-class _Rack(_asyncio.AsyncioLoop):
+class _Rack(AsyncioLoop):
     """A loop that counts the waits of flows, and ends the one it was told to."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, way: str, step: int) -> None:
@@ -57,7 +58,8 @@ class _Rack(_asyncio.AsyncioLoop):
         self.victim: asyncio.Task[Any] | None = None
 
     def _now(self, instruction: Any) -> bool:
-        self.waits.append(repr(instruction) if not asyncio.iscoroutine(instruction) else instruction.__qualname__)
+        is_coroutine: bool = asyncio.iscoroutine(instruction)
+        self.waits.append(instruction.__qualname__ if is_coroutine else repr(instruction))
         return len(self.waits) == self.step
 
     def begin(self, instruction: Any, resume: Resume, context: Context, /) -> Handle | None:
@@ -148,13 +150,13 @@ def _has_injected(error: BaseException) -> bool:
     seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
-        each = todo.pop()
+        each: Any = todo.pop()
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
         if isinstance(each, Injected):
             return True
-        if isinstance(each, BaseExceptionGroup):
+        if is_a(each, BaseExceptionGroup):
             todo += each.exceptions
         todo += [each.__context__, each.__cause__]
     return False
@@ -170,7 +172,7 @@ def _run(
     with virtual_time(seed) as clock:
         loop = clock.loop()
         rack = _Rack(loop, way, step)
-        _asyncio.register(loop, rack)
+        register(loop, rack)
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 got, error = runner.run(_scene(make_flow(), rack, way, step))
