@@ -360,7 +360,8 @@ def test_broken_off_runs_give_the_first_rows(program: Program, count: int, seed:
         try:
             check(program, list(islice(program.make(), count)), False, whole=False)
         except Exception as error:
-            assert planned(error) and program.model.fails
+            assert planned(error)
+            assert program.model.fails
     settled()
 
 

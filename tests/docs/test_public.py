@@ -88,7 +88,8 @@ def test_each_source_of_the_readme_is_in_stages_md() -> None:
 
 def test_the_numbers_that_pages_state_are_those_of_the_code() -> None:
     from flow.core.pull_cy import MOST
-    from flow.core.run import CLEANUP, LARGEST_BLOCK, SLICE
+    from flow.core.reader import LARGEST_BLOCK
+    from flow.core.run import CLEANUP, SLICE
     from flow.core.wrap import AHEAD
     from flow.io.framing import MAX_LENGTH
 

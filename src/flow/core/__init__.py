@@ -1,6 +1,7 @@
 """Pausing and pulling. Knows no loop, clock, thread or socket.
 
 Read in this order: `instruction` (what a chain may hand to its controller), `microthread` (pausing a whole stack),
-`pull_cy` (the hot loop), `run` (what a run owns, and how it is closed), `stage` (the description), `channel` and
-`branch` (holding rows, and several inputs), `wrap` (anything -> stage).
+`pull_cy` (the hot loop), `run` (what a run owns, and how it is closed), `reader`, `driven` and `here` (who steps a run:
+a task, callbacks, a script), `stage` (the description), `channel` and `branch` (holding rows, and several inputs),
+`wrap` (anything -> stage).
 """

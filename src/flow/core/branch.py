@@ -16,9 +16,10 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .driven import Wait
 from .instruction import TURN, Cooperate, Signal
 from .microthread import ROW, MicroThread, Strand
-from .run import NoLongerRead, Scope, Wait, raise_first
+from .run import NoLongerRead, Scope, raise_first
 
 if TYPE_CHECKING:
     from .stage import Stage

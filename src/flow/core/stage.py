@@ -20,8 +20,10 @@ from weakref import WeakSet
 
 from ..errors import LoopRunningError, NotReadyError
 from . import run as _run
+from .here import blocks_here, closing, read_here, read_inside, script
 from .microthread import Strand, current
-from .run import DEFAULTS, BlockReader, Options, Reader, Scope, blocks_here, collect, read_here, read_inside, script
+from .reader import BlockReader, Reader, collect
+from .run import DEFAULTS, Options, Scope
 
 if TYPE_CHECKING:
     from ..stages.combine import Merge, Zip
@@ -477,7 +479,7 @@ class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsy
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         assert self._here is not None
-        _run.closing(self._here, error)
+        closing(self._here, error)
 
     async def __aenter__(self) -> Reader[T_co]:
         self._once()

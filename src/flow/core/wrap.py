@@ -21,7 +21,8 @@ from .channel import Channel
 from .instruction import Instruction, Row, Signal
 from .microthread import MicroThread, current, wait, wait_out
 from .pull_cy import OBEYED, fair, listed, obeyed
-from .run import Options, Reader, Scope, raise_first
+from .reader import Reader
+from .run import Options, Scope, raise_first
 from .stage import Pass, Pipe, Stage, label_of
 
 __all__ = ["AHEAD", "Async", "Once", "Source", "is_deferred", "pipe", "wrap", "wrapper_for"]

@@ -16,9 +16,11 @@ from weakref import WeakValueDictionary
 from twisted.internet import defer
 from twisted.python import failure, log, threadable
 
+from ..core.driven import Driven
 from ..core.instruction import Handle, Outcome, Resume
 from ..core.microthread import Strand, unwanted
-from ..core.run import CLEANUP, SLICE, Driven, Options, Run, in_a_list
+from ..core.reader import in_a_list
+from ..core.run import CLEANUP, SLICE, Options, Run
 from ..core.stage import Stage
 from ..core.wrap import wrap
 from ..errors import Cancelled

@@ -1,0 +1,205 @@
+"""Driving a strand by callbacks: a branch's wait, a run behind a Deferred, and a run whose reader has gone.
+
+What may live here: what must work without a task of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from threading import get_ident
+from typing import Any
+
+from greenlet import getcurrent
+
+from ..errors import Cancelled
+from .instruction import TURN, Handle, Resume
+from .microthread import ROW, MicroThread, unwanted
+from .run import Run, live
+
+__all__ = ["Driven", "Wait", "abandon", "raise_swallowed"]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Driving a strand by callbacks: branches, Deferreds, and runs whose reader has gone
+
+
+def raise_swallowed(run: Run) -> None:
+    """A chain that ended as if nothing had happened, though it was cancelled, is cancelled all the same."""
+    if run.thread is not None and run.thread.cancelled is not None:
+        raise run.thread.cancelled
+
+
+class Wait:
+    """One wait of one strand, by callbacks: ``then(value, error)`` is called once, unless the wait is given up."""
+
+    __slots__ = ("_cancelled", "_handle", "_resume", "_run", "_strand", "_then", "_timer")
+
+    def __init__(
+        self, strand: MicroThread, instruction: Any, then: Callable[[Any, BaseException | None], None]
+    ) -> None:
+        self._run = run = strand.owner
+        self._strand = strand
+        self._cancelled: BaseException | None = None
+        self._then = then
+        self._timer: Handle | None = None
+        self._handle: Handle | None = None
+        self._resume = resume = Resume(run.loop, self._done)
+        try:
+            deadline = run.cleanup_deadline(strand)
+            if deadline is not None:
+                error = run.cleanup_timeout(strand)
+                self._timer = run.loop.call_later(max(0.0, deadline - run.loop.time()), lambda: self._expire(error))
+            self._handle = run.loop.begin(instruction, resume, run.context)
+        except BaseException as failure:  # also: the loop is closed, and nothing can be waited for any more
+            unwanted(instruction)
+            resume.throw(failure)
+
+    def _done(self, value: Any, error: BaseException | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._cancelled is not None and (error is None or not isinstance(error, Exception)):
+            value, error = None, self._cancelled
+        self._then(value, error)
+
+    def cancel(self, error: BaseException) -> bool:
+        """Calls the wait off. True: `then` will be called with `error`, when what is awaited has ended; False: never.
+
+        A task has cleanups of its own, and they come before those of the chain that awaits it
+        (test_close.py::test_what_a_branch_awaits_is_closed_before_the_branch).
+        """
+        if not getattr(self._handle, "ends", False):
+            self.give_up()
+            return False
+        self._cancelled = error
+        if self._timer is None:
+            deadline = self._run.cleanup_deadline_of(error)
+            if deadline is not None:
+                late = self._run.cleanup_timeout(self._strand)
+                loop = self._run.loop
+                self._timer = loop.call_later(max(0.0, deadline - loop.time()), lambda: self._expire(late))
+        assert self._handle is not None
+        self._handle.cancel()
+        return True
+
+    def _expire(self, error: BaseException) -> None:
+        self.give_up()
+        self._then(None, error)
+
+    def give_up(self) -> None:
+        self._resume.forget()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+class Driven:
+    """A run that callbacks drive from its first step to its end; ``ended(error)`` is called once, at the end.
+
+    A call that arrives while some chain is running (a Deferred fired by a stage, say) takes its step in the loop's
+    next turn, so that chains never nest into each other and the stack does not grow.
+    """
+
+    __slots__ = ("_ended", "_wait", "run", "stepping")
+
+    def __init__(self, run: Run, ended: Callable[[BaseException | None], object]) -> None:
+        self.run = run
+        self.stepping = False
+        self._ended = ended
+        self._wait: Wait | None = None
+
+    def start(self) -> None:
+        self._soon(None, None)
+
+    def cancel(self, error: BaseException) -> None:
+        """Raises `error` where the chain waits, and at each later wait but those of cleanups. A no-op after the end."""
+        thread = self.run.thread
+        assert thread is not None
+        if self.run.over or thread.cancelled is not None:
+            return
+        thread.cancelled = error
+        wait = self._wait
+        if wait is not None and not wait.cancel(error):
+            self._wait = None
+            self._soon(None, error)
+
+    def close(self) -> None:
+        """Closes a run that has handed over a row and is paused there."""
+        self._soon(None, GeneratorExit())
+
+    def _soon(self, value: Any, error: BaseException | None) -> None:
+        if self.stepping or isinstance(getcurrent(), MicroThread):
+            with suppress(RuntimeError):  # the loop is closed: there is no later
+                self.run.loop.call_soon(lambda: self._go(value, error))
+                return
+        self._go(value, error)
+
+    def _go(self, value: Any, error: BaseException | None) -> None:
+        run, loop = self.run, self.run.loop
+        thread = run.thread
+        assert thread is not None
+        if run.over:
+            return
+        if error is None and not thread:
+            error = thread.cancelled  # cancelled before its first step
+        if error is None and loop.full(run.slice):
+            self._wait = Wait(thread, TURN, lambda _value, _error: self._go(value, _error))
+            return
+        self._wait = None
+        run.enter()
+        self.stepping = True
+        try:
+            outcome = thread.step(value) if error is None else thread.step_error(error)
+            while outcome is ROW:
+                outcome = thread.step()
+            if outcome is None:
+                raise_swallowed(run)
+        except BaseException as failure:
+            self.stepping = False
+            loop.leave()
+            self._finish(failure)
+            return
+        self.stepping = False
+        loop.leave()
+        if outcome is None:
+            self._finish(None)
+        else:
+            self._wait = Wait(thread, outcome, self._soon)
+
+    def _finish(self, error: BaseException | None) -> None:
+        self.run.end()
+        if error is not None:
+            self.run.noted(error)
+        self._ended(error)
+
+
+def abandon(run: Run) -> None:
+    """Closes a run whose reader has gone: at once where nothing must be waited for, else with the loop's help."""
+    thread = run.thread
+    if run.over or thread is None:
+        return
+    if get_ident() != run.loop.thread:
+        # A garbage collection in another thread: a micro-thread can be closed by its own thread only.
+        with suppress(RuntimeError):  # the loop is closed: nothing can run there any more
+            run.loop.call_threadsafe(lambda: abandon(run))
+        return
+    if not thread:  # it was never started, or has ended: nothing is open
+        run.end()
+        return
+    Driven(run, partial(_abandoned, run)).close()
+
+
+def _abandoned(run: Run, error: BaseException | None) -> None:
+    """The end of an abandoned run: nobody is there to be told of an error, so it is reported."""
+    if error is not None and not isinstance(error, (GeneratorExit, Cancelled)):
+        run.loop.report(error, f"closing an abandoned run of {run.stage!r}")
+
+
+@atexit.register
+def _abandon_all() -> None:
+    """Closes what is still open while the interpreter is whole (test_exit.py)."""
+    for run in list(live):
+        abandon(run)

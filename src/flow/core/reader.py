@@ -1,0 +1,341 @@
+"""Reading a run with ``async for`` and ``await``: natively, in the task that asks for rows.
+
+A run's main micro-thread hands on what its stage gives in one of three ways: row by row, in blocks of what is ready, or
+as a list. A reader steps it, and awaits what it waits for, in the reader's own task.
+
+What may live here: these three bodies, and the readers of coroutines. A run that callbacks drive is in `driven.py`, one
+on the caller's own stack in `here.py`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from greenlet import getcurrent
+
+from ..errors import BusyError, NotReadyError
+from . import run as _run
+from .driven import abandon, raise_swallowed
+from .microthread import ROW, MicroThread, Strand
+from .pull_cy import MOST, fair, pieces
+from .run import Options, Run, Scope, raise_first
+
+if TYPE_CHECKING:
+    from .stage import Stage
+
+__all__ = ["LARGEST_BLOCK", "BlockReader", "Reader", "checked", "collect", "in_a_list", "in_blocks", "row_by_row"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+LARGEST_BLOCK = 1024
+"""Rows in a block of ``.blocks()``, at most."""
+
+
+# What runs on the main micro-thread of a run: three ways to hand on what the stage gives.
+
+
+def checked(rows: Iterator[Any], thread: Strand) -> Iterator[Any]:
+    """Looks at the first row: a coroutine there is a forgotten wait, and says so before a thousand of them are made."""
+    for row in rows:
+        if isinstance(row, CoroutineType) and thread.owner.stage.is_plain_pipe:
+            row.close()
+            raise TypeError(
+                f"the plain stage {thread.owner.stage.label} yielded a coroutine ({row.__qualname__}) that nobody "
+                f"awaited. Write `yield flow.wait({row.__name__}(...))` in it, or use `.map({row.__name__})`."
+            )
+        yield row
+        break
+
+
+def _open(thread: Strand, scope: Scope) -> Iterator[Any]:
+    return thread.owner.stage.open_in(scope)
+
+
+def row_by_row(thread: MicroThread) -> None:
+    """Hands each row to the hub and works no further until it is asked again."""
+    with Scope(thread) as scope:
+        rows = _open(thread, scope)
+        run = thread.owner
+        for run.row in checked(rows, thread):
+            thread.parent.switch(ROW)
+        for run.row in fair(rows, thread):
+            if thread.cancelled is not None:
+                raise thread.cancelled  # a stage swallowed the cancel and went on
+            thread.parent.switch(ROW)
+
+
+def in_blocks(thread: MicroThread) -> None:
+    """Gathers what is ready; the hub takes the block when the chain must wait, gives a turn, or has gathered enough."""
+    with Scope(thread) as scope:
+        rows = _open(thread, scope)
+        run = thread.owner
+        for row in checked(rows, thread):
+            run.block.append(row)
+        for row in fair(rows, thread):
+            if thread.cancelled is not None:
+                raise thread.cancelled
+            if thread.doubted:
+                thread.parent.switch(ROW)  # the hub asks the loop
+            run.block.append(row)
+            if len(run.block) >= LARGEST_BLOCK:
+                thread.pause(ROW)
+
+
+def in_a_list(thread: MicroThread) -> None:
+    """Collects every row, at the speed of list.extend."""
+    with Scope(thread) as scope:
+        rows = _open(thread, scope)
+        block = thread.owner.block
+        block.extend(checked(rows, thread))
+        for piece in pieces(rows, thread, MOST):
+            block.extend(piece)
+            if thread.cancelled is not None:
+                raise thread.cancelled
+            if thread.doubted:
+                thread.parent.switch(ROW)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Reading a run with `async for` and `await`
+
+
+async def settle(run: Run, outcome: Any) -> Any:
+    """Obeys instructions, natively in the task that asks, until the run has a row (ROW) or has ended (None).
+
+    What ends it is raised here: the chain's own error, or what was raised at a wait and travelled through it.
+    """
+    while outcome is not ROW and outcome is not None:
+        outcome = await _obey_one(run, outcome)
+    if outcome is None:
+        raise_swallowed(run)
+    return outcome
+
+
+async def _obey_one(run: Run, instruction: Any) -> Any:
+    thread, loop = run.thread, run.loop
+    assert thread is not None
+    outcome = await _obey_natively(run, instruction)
+    if thread.doubted and (outcome is ROW or outcome is None):
+        # The chain goes on although a cancel went into it. That is right if a cancel scope inside it took the cancel,
+        # and wrong if a stage swallowed one that came from around the run: only the loop knows.
+        thread.doubted = False
+        try:
+            await loop.checkpoint()
+        except BaseException as error:
+            if outcome is None:
+                raise
+            return thread.step_error(error)
+    return outcome
+
+
+async def _obey_natively(run: Run, instruction: Any) -> Any:
+    thread, loop = run.thread, run.loop
+    assert thread is not None
+    loop.leave()
+    try:
+        value = await loop.obey(instruction, thread)
+    except GeneratorExit:
+        # The coroutine that reads is being destroyed: it must not wait again, so callbacks finish the run.
+        abandon(run)
+        raise
+    except BaseException as error:
+        run.enter()
+        if loop.cancels(error):
+            thread.cancelled = error
+        elif not isinstance(error, Exception):
+            thread.doubted = True
+        return thread.step_error(error)
+    run.enter()
+    return thread.step(value)
+
+
+def _reader_gone(run: Run, _reader: object) -> None:
+    abandon(run)
+
+
+class Reader(Generic[T_co]):
+    """One run of a stage, read with ``async for``. One task at a time may ask it for a row.
+
+    It works no further than the row that it was asked for. `aclose` (or leaving ``async with stage.open()``) closes
+    the run and returns when everything that it opened is closed. A reader that is dropped closes its run there and
+    then; what its cleanups must wait for is finished by a task of the loop.
+    """
+
+    __slots__ = ("__weakref__", "_body", "_options", "_run", "_stage")
+
+    def __init__(self, stage: Stage[Any], options: Options, body: Callable[[MicroThread], None] = row_by_row) -> None:
+        self._stage = stage
+        self._options = options
+        self._body = body
+        self._run: Run | None = None
+
+    def __aiter__(self) -> Reader[T_co]:
+        return self
+
+    @property
+    def dropped(self) -> int:
+        """Rows that were made and that nobody read, so far."""
+        return 0 if self._run is None else self._run.dropped
+
+    async def _start(self) -> Run:
+        loop = _run.loops.awaiting()
+        if loop is None:
+            raise no_loop(self._stage)
+        run = self._run = Run(self._stage, loop, self._options)
+        run.begin(self._body)
+        run.watch = weakref.ref(self, partial(_reader_gone, run))
+        if loop.full(run.slice):
+            await loop.suspend(loop.turn_over)
+        run.enter()
+        return run
+
+    async def __anext__(self) -> T_co:
+        # The way of every row: no more is done here than must be.
+        run = self._run
+        if run is None:
+            run = await self._start()
+        if run.over:
+            raise StopAsyncIteration
+        if run.busy:
+            raise _busy(run)
+        thread: Any = run.thread
+        try:
+            hub = getcurrent()  # MicroThread.step, in place
+            if thread.parent is not hub:
+                thread.parent = hub
+            outcome = thread.switch()
+            if outcome is not ROW:
+                run.busy = True
+                outcome = await settle(run, outcome)
+                run.busy = False
+        except BaseException as error:
+            run.failed(error)
+        if outcome is ROW:
+            row: T_co = run.row
+            return row
+        run.end()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Closes the run: upstream, in order, finished when this returns. Idempotent."""
+        run = self._run
+        if run is None or run.over or run.thread is None:
+            return
+        if run.busy:
+            raise _busy(run)
+        run.busy = True
+        try:
+            outcome = run.thread.step_error(GeneratorExit())
+            await settle(run, outcome)
+        except GeneratorExit:
+            run.end()
+        except BaseException as error:
+            run.failed(error)
+        finally:
+            run.busy = False
+
+    async def __aenter__(self) -> Reader[T_co]:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        try:
+            await self.aclose()
+        except BaseException as failure:
+            if error is None:
+                raise
+            raise_first(error, [failure])
+
+
+class BlockReader(Reader[list[T]]):
+    """One run, read as lists of what is ready: see `Stage.blocks`."""
+
+    __slots__ = ("_failure", "_pending")
+
+    def __init__(self, stage: Stage[Any], options: Options) -> None:
+        super().__init__(stage, options, in_blocks)
+        self._pending: Any = ROW
+        self._failure: BaseException | None = None
+
+    async def __anext__(self) -> list[T]:
+        run = self._run
+        if run is None:
+            run = await self._start()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if run.over:
+            raise StopAsyncIteration
+        if run.busy:
+            raise _busy(run)
+        run.busy = True
+        thread = run.thread
+        assert thread is not None
+        try:
+            outcome, self._pending = self._pending, ROW
+            if outcome is ROW:
+                outcome = thread.step()
+            while outcome is not None and not run.block:
+                outcome = thread.step() if outcome is ROW else await _obey_one(run, outcome)
+            if outcome is None:
+                raise_swallowed(run)
+            self._pending = outcome
+        except BaseException as error:
+            if not run.block or not isinstance(error, Exception):
+                run.drop(run.block)
+                run.failed(error)
+            run.end()
+            run.noted(error)
+            self._failure = error  # the rows that came before it are handed over first
+        finally:
+            run.busy = False
+        if self._pending is None:
+            run.end()
+        if run.block:
+            block, run.block = run.block, []
+            return block
+        raise StopAsyncIteration
+
+
+def no_loop(stage: Stage[Any]) -> NotReadyError:
+    return NotReadyError(
+        f"{stage!r} was read with `async for` or `await` where no event loop of asyncio, trio or Twisted is running. "
+        "In a script, write `for row in stage` or `list(stage)`."
+    )
+
+
+def _busy(run: Run) -> BusyError:
+    return BusyError(
+        f"two readers asked one run of {run.stage!r} for a row at the same time. Let one reader take the rows and hand "
+        "them on, or let each reader iterate the stage itself: each iteration is a run of its own."
+    )
+
+
+async def collect(stage: Stage[T], options: Options) -> list[T]:
+    """All rows of one run, for ``await stage``; on failure the rows before it are dropped, and counted."""
+    loop = _run.loops.awaiting()
+    if loop is None:
+        raise no_loop(stage)
+    run = Run(stage, loop, options)
+    run.begin(in_a_list)
+    return await _collected(run)
+
+
+async def _collected(run: Run) -> list[Any]:
+    thread = run.thread
+    assert thread is not None
+    try:
+        if run.loop.full(run.slice):
+            await run.loop.suspend(run.loop.turn_over)
+        run.enter()
+        while await settle(run, thread.step()) is ROW:
+            pass
+    except BaseException as error:
+        run.drop(run.block)
+        run.failed(error)
+    run.end()
+    return run.block
