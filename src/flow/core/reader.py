@@ -35,6 +35,9 @@ T_co = TypeVar("T_co", covariant=True)
 LARGEST_BLOCK = 1024
 """Rows in a block of ``.blocks()``, at most."""
 
+LARGEST_PIECE = 4 * (MOST + 1) - 1
+"""Rows between two looks at the clock where a list is collected: the source, which looks more often, has mostly looked."""
+
 
 # What runs on the main micro-thread of a run: three ways to hand on what the stage gives.
 
@@ -92,7 +95,7 @@ def in_a_list(thread: MicroThread) -> None:
         rows = _open(thread, scope)
         block = thread.owner.block
         block.extend(checked(rows, thread))
-        for piece in pieces(rows, thread, MOST):
+        for piece in pieces(rows, thread, LARGEST_PIECE):
             block.extend(piece)
             if thread.cancelled is not None:
                 raise thread.cancelled
