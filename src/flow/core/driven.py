@@ -22,10 +22,6 @@ from .run import Run, live
 __all__ = ["Driven", "Wait", "abandon", "raise_swallowed"]
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Driving a strand by callbacks: branches, Deferreds, and runs whose reader has gone
-
-
 def raise_swallowed(run: Run) -> None:
     """A chain that ended as if nothing had happened, though it was cancelled, is cancelled all the same."""
     if run.thread is not None and run.thread.cancelled is not None:

@@ -40,10 +40,6 @@ def _close_all() -> None:
         rows.close()
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Reading a run on the caller's own stack: a script
-
-
 def _checked_here(rows: Iterator[T], strand: Strand) -> Iterator[T]:
     return chain(checked(rows, strand), rows)
 
@@ -95,18 +91,13 @@ def blocks_here(stage: Stage[T], options: Options) -> Generator[list[T]]:
     try:
         while outcome is not None:
             try:
-                if outcome is ROW:
-                    outcome = thread.step()
-                elif run.block:
-                    pass
-                else:
-                    outcome = _block_one(loop, thread, outcome)
+                outcome = thread.step() if outcome is ROW else _block_one(loop, thread, outcome)
             except BaseException as error:
                 run.noted(error)
                 outcome, failure = None, error
                 if not isinstance(error, Exception):
                     raise
-            if run.block and (outcome is None or outcome is ROW or thread):
+            if run.block:
                 block, run.block = run.block, []
                 yield block
         if failure is not None:

@@ -36,7 +36,7 @@ LARGEST_BLOCK = 1024
 """Rows in a block of ``.blocks()``, at most."""
 
 LARGEST_PIECE = 4 * (MOST + 1) - 1
-"""Rows between two looks at the clock where a list is collected: the source, which looks more often, has mostly looked."""
+"""Rows between two looks at the clock where a list is collected; the source below it mostly looks more often."""
 
 
 # What runs on the main micro-thread of a run: three ways to hand on what the stage gives.
