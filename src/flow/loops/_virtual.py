@@ -15,7 +15,8 @@ import math
 import random
 import selectors
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import Any
 
 __all__ = ["Clock", "Deadlock", "VirtualLoop"]
@@ -109,6 +110,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._waiting.working -= 1
         if not self.is_closed():
             self.call_soon_threadsafe(_nothing)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        if self._random is not None:
+            # Timers that are due together come in any order: less apart than the loop's resolution, they are shuffled.
+            when += self._random.random() * 5e-10
+        return super().call_at(when, callback, *args, context=context)
 
     def _run_once(self) -> None:
         if self._random is not None:
