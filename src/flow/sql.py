@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .core.wrap import bound_of, can_be_called, wrapper_for
+from .core.source import bound_of, can_be_called
+from .core.wrap import wrapper_for
 from .offload.threads import Threaded
 
 __all__ = ["QueryIterator"]

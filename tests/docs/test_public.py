@@ -90,7 +90,7 @@ def test_the_numbers_that_pages_state_are_those_of_the_code() -> None:
     from flow.core.pull_cy import MOST
     from flow.core.reader import LARGEST_BLOCK
     from flow.core.run import CLEANUP, SLICE
-    from flow.core.wrap import AHEAD
+    from flow.core.source import AHEAD
     from flow.io.framing import MAX_LENGTH
 
     contract = " ".join((ROOT / "docs" / "contract.md").read_text(encoding="utf-8").split())

@@ -2,6 +2,6 @@
 
 Read in this order: `instruction` (what a chain may hand to its controller), `microthread` (pausing a whole stack),
 `pull_cy` (the hot loop), `run` (what a run owns, and how it is closed), `reader`, `driven` and `here` (who steps a run:
-a task, callbacks, a script), `stage` (the description), `channel` and `branch` (holding rows, and several inputs),
-`wrap` (anything -> stage).
+a task, callbacks, a script), `stage` and `reading` (the description, and what iterating it gives), `channel` and
+`branch` (holding rows, and several inputs), `source` and `wrap` (anything -> stage).
 """

@@ -4,25 +4,23 @@ There are two shapes. A *source* opens rows of its own; a *pipe* hangs below ano
 an iterator to an iterable. `open_in` nests the plain functions of a whole chain into each other and puts nothing
 between them. The three ways to iterate are here too; what a run does is in `run.py`.
 
-What may live here: `Stage`, `Pipe`, and the reading of a stage from inside a classic generator (`Pass`). The stages
-that users compose are in `flow.stages`; the short forms (`rows.map(f)`) only call them.
+What may live here: `Stage` and `Pipe`. What iterating gives besides rows is in `reading.py`. The stages that users
+compose are in `flow.stages`; the short forms (`rows.map(f)`) only call them.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
-from weakref import WeakSet
 
-from ..errors import LoopRunningError, NotReadyError
+from ..errors import NotReadyError
 from . import run as _run
-from .here import blocks_here, closing, read_here, read_inside, script
-from .microthread import Strand, current
-from .reader import BlockReader, Reader, collect
+from .here import read_here, read_inside, script
+from .microthread import current
+from .reader import Reader, collect
+from .reading import Blocks, Opening, Pass, refuse_a_loop
 from .run import DEFAULTS, Options, Scope
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     # What stages with several inputs take, as far as its rows have a known type: not text, which is one row.
     Input: TypeAlias = "Stage[_T] | list[_T] | tuple[_T, ...] | set[_T] | Iterator[_T] | AsyncIterator[_T]"
 
-__all__ = ["Pass", "Pipe", "Stage", "label_of"]
+__all__ = ["Pipe", "Stage", "label_of"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -159,7 +157,7 @@ class Stage(Generic[T_co]):
             if strand.ended is not None and self in strand.ended:
                 return iter(())
             return read_inside(self)
-        _refuse_a_loop(self, "for row in stage", "async for row in stage")
+        refuse_a_loop(self, "for row in stage", "async for row in stage")
         return script(read_here(self, DEFAULTS))
 
     def __next__(self) -> T_co:
@@ -355,139 +353,3 @@ def label_of(f: Any) -> str:
         text = f"{label_of(inner)}({', '.join(shown)})"
         return text if len(text) <= 60 else f"{label_of(inner)}(...)"
     return type(f).__name__
-
-
-def _refuse_a_loop(stage: Stage[Any], written: str, instead: str) -> None:
-    loop = _run.loops.running()
-    if loop is not None:
-        raise LoopRunningError(
-            f"`{written}` would block the event loop that runs in this thread ({loop.name}). Write `{instead}` "
-            f"there, or `await stage` for a list. Nothing was read. The stage: {stage!r}"
-        )
-
-
-class Pass(Generic[T]):
-    """One reading of a stage inside a classic generator: ``yield stage`` asks, ``next(stage)`` or ``for`` takes.
-
-    It holds at most one row. It lives as long as the strand that reads it, or until it ends.
-    """
-
-    def __init__(self, stage: Stage[T], strand: Strand) -> None:
-        self._stage = stage
-        self._strand = strand
-        self._scope = Scope(strand)
-        self._rows: Iterator[T] | None = None
-        self._held: list[T] = []
-        self._failure: BaseException | None = None
-
-    @classmethod
-    def of(cls, stage: Stage[U], strand: Strand) -> Iterator[U]:
-        found = strand.passes.get(stage)
-        if found is None:
-            if strand.ended is not None and stage in strand.ended:
-                return iter(())
-            found = strand.passes[stage] = Pass(stage, strand)
-            assert strand.scope is not None
-            strand.scope.opened.insert(0, found)  # above all that reads it, so it is closed after that
-        return found
-
-    def ask(self) -> None:
-        """Waits until there is a row, an end or an error."""
-        if self._held or self._failure is not None:
-            return
-        try:
-            if self._rows is None:
-                self._rows = self._stage.open_in(self._scope)
-            for row in self._rows:
-                self._held.append(row)
-                return
-        except Exception as error:
-            self._failure = error
-            return
-        self._failure = StopIteration()
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        self.ask()
-        if self._held:
-            return self._held.pop()
-        failure = self._failure
-        self.close()
-        assert failure is not None
-        raise failure
-
-    def close(self) -> None:
-        """Ends the reading. A later ``next(stage)`` in the same strand finds it ended."""
-        if self._strand.passes.pop(self._stage, None) is not None:
-            if self._strand.ended is None:
-                self._strand.ended = WeakSet()
-            self._strand.ended.add(self._stage)
-            if self._strand.scope is not None and self in self._strand.scope.opened:
-                self._strand.scope.opened.remove(self)
-        self._strand.owner.drop(self._held)
-        self._held = []
-        self._scope.close()
-
-
-class Blocks(Generic[T_co]):
-    """The rows of a stage as lists of what is ready: see `Stage.blocks`."""
-
-    __slots__ = ("_options", "_stage")
-
-    def __init__(self, stage: Stage[T_co], options: Options) -> None:
-        self._stage = stage
-        self._options = options
-
-    def __iter__(self) -> Iterator[list[T_co]]:
-        if current() is not None:
-            raise NotReadyError(
-                "blocks() are for the reader of a flow. Inside a stage, iterate the rows, or use .batched(n)"
-            )
-        _refuse_a_loop(self._stage, "for block in stage.blocks()", "async for block in stage.blocks()")
-        return script(blocks_here(self._stage, self._options))
-
-    def __aiter__(self) -> AsyncIterator[list[T_co]]:
-        reader: BlockReader[T_co] = BlockReader(self._stage, self._options)
-        return reader
-
-
-class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsyncContextManager[Reader[T_co]]):
-    """A run about to be opened by ``with`` or ``async with``: see `Stage.open`."""
-
-    def __init__(self, stage: Stage[T_co], options: Options) -> None:
-        self._stage = stage
-        self._options = options
-        self._here: Generator[T_co] | None = None
-        self._reader: Reader[T_co] | None = None
-
-    def _once(self) -> None:
-        if self._here is not None or self._reader is not None:
-            raise NotReadyError(f"this run of {self._stage!r} was opened already: call stage.open() for each `with`")
-
-    def __enter__(self) -> Generator[T_co]:
-        self._once()
-        if current() is not None:
-            self._here = read_inside(self._stage)
-            return self._here
-        _refuse_a_loop(self._stage, "with stage.open() as rows", "async with stage.open() as rows")
-        self._here = script(read_here(self._stage, self._options))
-        return self._here
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        assert self._here is not None
-        closing(self._here, error)
-
-    async def __aenter__(self) -> Reader[T_co]:
-        self._once()
-        self._reader = Reader(self._stage, self._options)
-        return self._reader
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        assert self._reader is not None
-        await self._reader.__aexit__(kind, error, where)

@@ -1,10 +1,7 @@
 """Anything -> Stage: `wrap` for sources, `pipe` for what is attached with ``|``.
 
-A source says for each run how its rows are opened. Sources whose rows may hold instructions (generators, lists and
-tuples: the *classic* way) are read through the loops of `pull_cy.py`; everything else is read as it is.
-
-What may live here: the dispatch and the sources that need nothing but the core. A source that needs a thread, a file
-or a socket lives in its own folder and joins the dispatch with `wrapper_for`.
+What may live here: the dispatch, and the errors for what can't be wrapped. How the rows of a source are opened is in
+`source.py`.
 """
 
 from __future__ import annotations
@@ -16,252 +13,28 @@ from concurrent.futures import Future
 from types import CoroutineType
 from typing import Any, Protocol, TypeVar, cast, overload
 
-from ..errors import AlreadyReadError, ClosedError
-from .channel import Channel
-from .instruction import Instruction, Row, Signal
-from .microthread import MicroThread, current, wait, wait_out
-from .pull_cy import OBEYED, fair, listed, obeyed
-from .reader import Reader
-from .run import Options, Scope, raise_first
-from .stage import Pass, Pipe, Stage, label_of
+from .source import (
+    AHEAD,
+    Async,
+    Once,
+    Source,
+    awaited,
+    can_be_called,
+    is_a,
+    is_deferred,
+    kind_of,
+    of_a_generator,
+    of_a_list,
+    of_an_iterable,
+    sliced_fairly,
+)
+from .stage import Pipe, Stage, label_of
 
-__all__ = ["AHEAD", "Async", "Once", "Source", "is_deferred", "pipe", "wrap", "wrapper_for"]
+__all__ = ["guarded", "pipe", "stage_of", "wrap", "wrapper_for"]
 
 T = TypeVar("T")
 U = TypeVar("U")
 T_co = TypeVar("T_co", covariant=True)
-
-is_a: Callable[[Any, Any], bool] = isinstance
-"""isinstance for things of which nothing is known; to type checkers they stay so.
-
-Narrowing Any to a generic class would leave them with rows of an unknown type.
-"""
-
-can_be_called: Callable[[Any], bool] = callable
-"""callable, in the same way."""
-
-kind_of: Callable[[Any], Any] = type
-"""type, in the same way."""
-
-AHEAD = 16
-"""Rows that an async stage may work ahead of its reader, unless it is told otherwise."""
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Sources
-
-
-class Source(Stage[T]):
-    """Rows from somewhere: `opened(strand)` gives the iterator of one run, and what else must be closed with it."""
-
-    __slots__ = ("_label", "_open")
-
-    def __init__(self, open: Callable[[Scope], Iterator[T]], label: str) -> None:
-        self._open = open
-        self._label = label
-
-    @property
-    def label(self) -> str:
-        return self._label
-
-    def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
-        return self._open(scope)
-
-
-class Once(Source[T]):
-    """A source that can be read once: a generator object, an iterator, a file, a coroutine."""
-
-    __slots__ = ("_advice", "_read")
-
-    def __init__(self, open: Callable[[Scope], Iterator[T]], label: str, advice: str) -> None:
-        super().__init__(open, label)
-        self._advice = advice
-        self._read = False
-
-    def taken(self) -> None:
-        if self._read:
-            raise AlreadyReadError(f"{self.label} was already read, and can be read only once. {self._advice}")
-        self._read = True
-
-
-def sliced_fairly(rows: Iterator[T], scope: Scope) -> Iterator[T]:
-    """The rows, with a look at the clock now and then; in a script nobody else needs the turn."""
-    return fair(rows, scope.strand) if isinstance(scope.strand, MicroThread) else rows
-
-
-def _iterable(rows: Iterable[T], scope: Scope) -> Iterator[T]:
-    return sliced_fairly(scope.add(iter(rows)), scope)
-
-
-def _list(rows: list[T] | tuple[T, ...] | range, scope: Scope) -> Iterator[Any]:
-    strand = scope.strand if isinstance(scope.strand, MicroThread) else None
-    return listed(rows, strand, _holds_no_instruction, _obey_in_list)
-
-
-def _classic(make: Callable[[], Generator[T, Any, Any]], scope: Scope) -> Iterator[T]:
-    generator = scope.add(make())
-    return sliced_fairly(obeyed(generator, _plain, _classify), scope)
-
-
-def _awaited(make: Callable[[], Any]) -> Generator[Any]:
-    yield wait(make())
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Classic rows: which are data, and which are instructions
-
-_plain: set[type] = {type(None), bool, int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset}
-_MOST_TYPES = 1000
-
-
-def _classify(row: Any) -> Callable[[Any], tuple[bool, Any]] | None:
-    """How a row of a classic generator is obeyed; None when it is data."""
-    if is_a(row, Stage):
-        return _ask_stage
-    if is_a(row, Row):
-        return _unwrap
-    if is_a(row, (Instruction, Future)) or hasattr(kind_of(row), "__await__") or is_deferred(row):
-        return _wait_for
-    if len(_plain) < _MOST_TYPES:  # a bound: programs may make classes as they go
-        _plain.add(kind_of(row))
-    return None
-
-
-def _ask_stage(stage: Stage[Any]) -> tuple[bool, Any]:
-    strand = current()
-    assert strand is not None
-    reading = Pass.of(stage, strand)
-    ask = getattr(reading, "ask", None)
-    if ask is not None:
-        ask()
-    return False, stage
-
-
-def _unwrap(row: Row[Any]) -> tuple[bool, Any]:
-    return True, row.value
-
-
-def _wait_for(instruction: Any) -> tuple[bool, Any]:
-    return False, wait(instruction)
-
-
-_seldom = (Instruction, Row)
-
-
-def _holds_no_instruction(types: set[type]) -> bool:
-    return types <= _plain or not any(issubclass(each, _seldom) for each in types)
-
-
-def _obey_in_list(row: Any) -> Any:
-    """In a list, only flow's own instructions are obeyed: awaitables and stages there are data."""
-    if is_a(row, Row):
-        return row.value
-    if is_a(row, Instruction):
-        wait(row)
-        return OBEYED
-    return row
-
-
-def is_deferred(x: Any) -> bool:
-    """Is it a Twisted Deferred? Asked without importing Twisted."""
-    kind = kind_of(x)
-    return kind.__module__ == "twisted.internet.defer" or (
-        hasattr(kind, "addCallbacks") and hasattr(kind, "addErrback") and not is_a(x, type)
-    )
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Async stages and sources
-
-
-class Async(Stage[T]):
-    """An async iterable, read by a task of its own from first step to last, so that no cancel scope, timeout or context
-    variable of it ever straddles a ``yield`` into foreign code (the hazard of PEP 789).
-
-    It holds up to `ahead` rows. On every way out its task is cancelled, its ``aclose()`` is awaited in that task, and
-    the stages above it are closed, before control returns.
-    """
-
-    __slots__ = ("_make", "_name", "_once", "_source", "ahead")
-
-    def __init__(
-        self,
-        make: Callable[..., AsyncIterable[T]],
-        name: str,
-        source: Stage[Any] | None = None,
-        ahead: int = AHEAD,
-        once: Once[Any] | None = None,
-    ) -> None:
-        self._make = make
-        self._name = name
-        self._source = source
-        self._once = once
-        self.ahead = bound_of(ahead, "ahead")
-
-    @property
-    def label(self) -> str:
-        return self._name if self._source is None else f"{self._source!r} | {self._name}"
-
-    def taken(self) -> None:
-        if self._once is not None:
-            self._once.taken()
-
-    def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
-        return self._rows(scope)
-
-    def _rows(self, scope: Scope) -> Generator[T]:
-        run = scope.strand.owner
-        channel: Channel[T] = Channel(run, self.ahead)
-        ended = Signal()
-
-        def done(value: Any, error: BaseException | None) -> None:
-            channel.end(error)
-            ended.set()
-
-        task = run.loop.spawn(self._work(channel, run.options), done, run.context)
-        try:
-            yield from sliced_fairly(channel.rows(), scope)
-        finally:
-            ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are
-            channel.close()
-            if not ahead:
-                task.cancel()
-                wait_out(scope.strand, lambda: channel.ended, ended)
-                if isinstance(channel.failure, Exception):
-                    raise_first(None, [channel.failure])
-
-    async def _work(self, channel: Channel[T], options: Options) -> None:
-        reader: Reader[Any] | None = None
-        if self._source is None:
-            made = self._make()
-        else:
-            reader = Reader(self._source, options)
-            made = self._make(reader)
-        rows: AsyncIterator[T] = aiter(made)
-        try:
-            async for row in rows:
-                if not channel.push_one(row):
-                    await channel.room()
-        except ClosedError:
-            if not channel.closed:
-                raise  # the stage's own; else the reader has gone, and the reason to go on with it
-        finally:
-            try:
-                aclose = getattr(rows, "aclose", None)
-                if aclose is not None:
-                    await aclose()
-            finally:
-                if reader is not None:
-                    await reader.aclose()
-
-
-def bound_of(value: int, name: str) -> int:
-    """The value, when it can bound a holding place: a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number of rows, not {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1 row, not {value}: whatever holds rows needs a bound")
-    return value
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -386,22 +159,22 @@ def _wrapped(x: Any, ahead: int) -> Stage[Any]:
     if is_a(x, (str, bytes, bytearray, memoryview)):
         return Source(lambda scope: iter((x,)), name)
     if is_deferred(x) or is_a(x, Future):
-        return Source(lambda scope: _awaited(lambda: x), name)
+        return Source(lambda scope: awaited(lambda: x), name)
     if inspect.isgeneratorfunction(x):
         _needs_no_argument(x)
-        return Source(lambda scope: _classic(x, scope), name)
+        return Source(lambda scope: of_a_generator(x, scope), name)
     if inspect.isasyncgenfunction(x):
         _needs_no_argument(x)
         return Async(x, name, ahead=ahead)
     if inspect.iscoroutinefunction(x):
         _needs_no_argument(x)
-        return Source(lambda scope: _awaited(x), name)
+        return Source(lambda scope: awaited(x), name)
     for accepts, make in _wrappers:
         if accepts(x):
             return make(x)
     if is_a(x, Generator):
         return Once(
-            lambda scope: _classic(lambda: x, scope),
+            lambda scope: of_a_generator(lambda: x, scope),
             name,
             "Wrap the generator function instead of a generator made by it.",
         )
@@ -409,18 +182,18 @@ def _wrapped(x: Any, ahead: int) -> Stage[Any]:
         return _wrapped_async(x, name, ahead)
     if is_a(x, CoroutineType):
         return Once(
-            lambda scope: _awaited(lambda: x), name, "Wrap the coroutine function instead of a coroutine made by it."
+            lambda scope: awaited(lambda: x), name, "Wrap the coroutine function instead of a coroutine made by it."
         )
     if is_a(x, Awaitable):
-        return Source(lambda scope: _awaited(lambda: x), name)
+        return Source(lambda scope: awaited(lambda: x), name)
     if is_a(x, _LISTS) and kind_of(x).__iter__ in _OWN_ITERATION:
-        return Source(lambda scope: _list(x, scope), name)
+        return Source(lambda scope: of_a_list(x, scope), name)
     if is_a(x, Iterator):
-        return Once(lambda scope: _iterable(x, scope), name, "Wrap the iterable instead of an iterator of it.")
+        return Once(lambda scope: of_an_iterable(x, scope), name, "Wrap the iterable instead of an iterator of it.")
     if is_a(x, type):
         raise TypeError(f"flow.wrap() got the class {x.__name__}; it takes {ACCEPTED}. Wrap an instance.")
     if is_a(x, Iterable) or hasattr(kind_of(x), "__getitem__"):
-        return Source(lambda scope: _iterable(x, scope), name)
+        return Source(lambda scope: of_an_iterable(x, scope), name)
     if can_be_called(x):
         raise TypeError(
             f"flow.wrap() got the function {label_of(x)}, which is neither a generator function nor an async one. Call "

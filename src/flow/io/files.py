@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..core.run import Scope
+from ..core.source import Once, sliced_fairly
 from ..core.stage import Stage
-from ..core.wrap import Once, sliced_fairly, wrapper_for
+from ..core.wrap import wrapper_for
 from ..offload.threads import Threaded
 
 __all__: list[str] = []

@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Any, AnyStr, Literal, overload
 
+from ..core.source import is_a
 from ..core.stage import Pipe
-from ..core.wrap import is_a, stage_of
+from ..core.wrap import stage_of
 from ..errors import LineTooLongError
 
 __all__ = ["MAX_LENGTH", "LineBreak", "lines"]

@@ -111,7 +111,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if not self.is_closed():
             self.call_soon_threadsafe(_nothing)
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # asyncio types the arguments of the callback one by one
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         if self._random is not None:

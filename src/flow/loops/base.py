@@ -24,7 +24,7 @@ from typing import Any
 
 from ..core.instruction import CallLater, Handle, Instruction, Outcome, Resume
 from ..core.microthread import Strand
-from ..core.wrap import is_a, is_deferred, kind_of
+from ..core.source import is_a, is_deferred, kind_of
 from ..errors import Unsupported
 
 __all__ = ["BaseLoop", "Spawned"]

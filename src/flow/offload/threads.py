@@ -19,8 +19,8 @@ from ..core.channel import Channel
 from ..core.instruction import Signal
 from ..core.microthread import wait_out
 from ..core.run import Scope, raise_first
+from ..core.source import bound_of, can_be_called, is_a, sliced_fairly
 from ..core.stage import Stage, label_of
-from ..core.wrap import bound_of, can_be_called, is_a, sliced_fairly
 from ..errors import AlreadyReadError, ClosedError
 
 __all__ = ["Threaded"]

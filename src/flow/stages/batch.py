@@ -7,8 +7,8 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from ..core.source import bound_of
 from ..core.stage import Pipe, Stage
-from ..core.wrap import bound_of
 
 __all__ = ["batched"]
 

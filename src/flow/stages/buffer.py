@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from ..core.channel import Channel
 from ..core.run import Scope
+from ..core.source import bound_of, sliced_fairly
 from ..core.stage import Stage
-from ..core.wrap import bound_of, sliced_fairly
 from ..errors import AlreadyReadError, ClosedError, FullError, WrongThreadError
 
 __all__ = ["Callback"]

@@ -15,8 +15,9 @@ from types import CoroutineType
 from typing import Any, TypeVar, cast, overload
 
 from ..core.microthread import wait
+from ..core.source import is_a
 from ..core.stage import Pipe, Stage, label_of
-from ..core.wrap import guarded, is_a, stage_of, wrap
+from ..core.wrap import guarded, stage_of, wrap
 
 __all__ = ["Filter", "FlatMap", "Map", "drop_while", "enumerated", "is_async", "sliced", "take_while"]
 

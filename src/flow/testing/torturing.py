@@ -18,8 +18,8 @@ from typing import Any
 
 from ..core.instruction import Handle, Resume
 from ..core.microthread import Strand, unwanted
+from ..core.source import is_a
 from ..core.stage import Stage
-from ..core.wrap import is_a
 from ..loops._asyncio import AsyncioLoop, register
 from ..loops._virtual import VirtualLoop
 from .clock import virtual_time

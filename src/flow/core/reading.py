@@ -1,0 +1,164 @@
+"""What iterating a stage gives, besides its rows: a reading inside a classic generator, blocks, a run with a scope.
+
+What may live here: the small objects that stand between a stage and the readers of its runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
+
+from ..errors import LoopRunningError, NotReadyError
+from . import run as _run
+from .here import blocks_here, closing, read_here, read_inside, script
+from .microthread import Strand, current
+from .reader import BlockReader, Reader
+from .run import Options, Scope
+
+if TYPE_CHECKING:
+    from .stage import Stage
+
+__all__ = ["Blocks", "Opening", "Pass", "refuse_a_loop"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+T_co = TypeVar("T_co", covariant=True)
+
+
+def refuse_a_loop(stage: Stage[Any], written: str, instead: str) -> None:
+    loop = _run.loops.running()
+    if loop is not None:
+        raise LoopRunningError(
+            f"`{written}` would block the event loop that runs in this thread ({loop.name}). Write `{instead}` "
+            f"there, or `await stage` for a list. Nothing was read. The stage: {stage!r}"
+        )
+
+
+class Pass(Generic[T]):
+    """One reading of a stage inside a classic generator: ``yield stage`` asks, ``next(stage)`` or ``for`` takes.
+
+    It holds at most one row. It lives as long as the strand that reads it, or until it ends.
+    """
+
+    def __init__(self, stage: Stage[T], strand: Strand) -> None:
+        self._stage = stage
+        self._strand = strand
+        self._scope = Scope(strand)
+        self._rows: Iterator[T] | None = None
+        self._held: list[T] = []
+        self._failure: BaseException | None = None
+
+    @classmethod
+    def of(cls, stage: Stage[U], strand: Strand) -> Iterator[U]:
+        found = strand.passes.get(stage)
+        if found is None:
+            if strand.ended is not None and stage in strand.ended:
+                return iter(())
+            found = strand.passes[stage] = Pass(stage, strand)
+            assert strand.scope is not None
+            strand.scope.opened.insert(0, found)  # above all that reads it, so it is closed after that
+        return found
+
+    def ask(self) -> None:
+        """Waits until there is a row, an end or an error."""
+        if self._held or self._failure is not None:
+            return
+        try:
+            if self._rows is None:
+                self._rows = self._stage.open_in(self._scope)
+            for row in self._rows:
+                self._held.append(row)
+                return
+        except Exception as error:
+            self._failure = error
+            return
+        self._failure = StopIteration()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        self.ask()
+        if self._held:
+            return self._held.pop()
+        failure = self._failure
+        self.close()
+        assert failure is not None
+        raise failure
+
+    def close(self) -> None:
+        """Ends the reading. A later ``next(stage)`` in the same strand finds it ended."""
+        if self._strand.passes.pop(self._stage, None) is not None:
+            if self._strand.ended is None:
+                self._strand.ended = WeakSet()
+            self._strand.ended.add(self._stage)
+            if self._strand.scope is not None and self in self._strand.scope.opened:
+                self._strand.scope.opened.remove(self)
+        self._strand.owner.drop(self._held)
+        self._held = []
+        self._scope.close()
+
+
+class Blocks(Generic[T_co]):
+    """The rows of a stage as lists of what is ready: see `Stage.blocks`."""
+
+    __slots__ = ("_options", "_stage")
+
+    def __init__(self, stage: Stage[T_co], options: Options) -> None:
+        self._stage = stage
+        self._options = options
+
+    def __iter__(self) -> Iterator[list[T_co]]:
+        if current() is not None:
+            raise NotReadyError(
+                "blocks() are for the reader of a flow. Inside a stage, iterate the rows, or use .batched(n)"
+            )
+        refuse_a_loop(self._stage, "for block in stage.blocks()", "async for block in stage.blocks()")
+        return script(blocks_here(self._stage, self._options))
+
+    def __aiter__(self) -> AsyncIterator[list[T_co]]:
+        reader: BlockReader[T_co] = BlockReader(self._stage, self._options)
+        return reader
+
+
+class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsyncContextManager[Reader[T_co]]):
+    """A run about to be opened by ``with`` or ``async with``: see `Stage.open`."""
+
+    def __init__(self, stage: Stage[T_co], options: Options) -> None:
+        self._stage = stage
+        self._options = options
+        self._here: Generator[T_co] | None = None
+        self._reader: Reader[T_co] | None = None
+
+    def _once(self) -> None:
+        if self._here is not None or self._reader is not None:
+            raise NotReadyError(f"this run of {self._stage!r} was opened already: call stage.open() for each `with`")
+
+    def __enter__(self) -> Generator[T_co]:
+        self._once()
+        if current() is not None:
+            self._here = read_inside(self._stage)
+            return self._here
+        refuse_a_loop(self._stage, "with stage.open() as rows", "async with stage.open() as rows")
+        self._here = script(read_here(self._stage, self._options))
+        return self._here
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        assert self._here is not None
+        closing(self._here, error)
+
+    async def __aenter__(self) -> Reader[T_co]:
+        self._once()
+        self._reader = Reader(self._stage, self._options)
+        return self._reader
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        assert self._reader is not None
+        await self._reader.__aexit__(kind, error, where)
