@@ -149,16 +149,15 @@ def sliced(stage: Stage[T], rows: slice) -> Stage[T]:
             f"stage[...] takes a slice such as stage[:10], not {rows!r}: rows come in order and are not stored"
         )
     bounds = (rows.start, rows.stop, rows.step)
+    written = (*bounds[:2], rows.step) if rows.step is not None else bounds[:2]
+    shown = ":".join("" if each is None else str(each) for each in written)
     try:
         islice((), *bounds)  # it knows what bounds are
     except ValueError as error:
         raise ValueError(
-            f"stage[{rows.start}:{rows.stop}:{rows.step}]: bounds must be whole numbers of at least 0 (the step of at "
+            f"stage[{shown}]: bounds must be whole numbers of at least 0 (the step of at "
             "least 1): a row counted from the end is not known before the end"
         ) from error
-    shown = (
-        ":".join("" if each is None else str(each) for each in bounds).rstrip(":") if rows.step is None else str(bounds)
-    )
     start, stop, step = rows.start or 0, rows.stop, rows.step or 1
     if stop is not None:
         # islice would read up to `stop`; a live source must not be asked for rows after the last one that is given.
