@@ -190,11 +190,6 @@ class Signal(CallLater):
     def clear(self) -> None:
         self._set = False
 
-    @property
-    def waited_for(self) -> bool:
-        """Does a chain wait for it now?"""
-        return self._resume is not None
-
 
 def seconds_of(value: float, name: str) -> float:
     """The value, when it is a number of seconds: not negative, not NaN. Otherwise an error naming the argument."""

@@ -71,12 +71,8 @@ class AsyncioLoop(BaseLoop):
         future: asyncio.Future[Any] = self.loop.create_future()
 
         def then(value: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result((value, None))
-            else:
-                future.set_result((None, error))  # any exception travels as a value: a future refuses some of them
+            if not future.done():
+                future.set_result((value, error))  # an exception travels as a value: a future refuses some of them
 
         resume = Resume(self, then)
         handle = begin(resume)
