@@ -14,17 +14,28 @@ import flow
 SOURCE = Path(flow.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# Who may import whom: errors <- core <- stages <- (loops, offload, io, sql, watch) <- (testing, classic).
-LAYERS = {"errors": 0, "core": 1, "stages": 2, "loops": 3, "offload": 3, "io": 3, "sql": 3, "watch": 3}
+# Who may import whom: errors <- core <- stages <- (loops, offload, io, sql, web, watch) <- (testing, classic).
+LAYERS = {"errors": 0, "core": 1, "stages": 2, "loops": 3, "offload": 3, "io": 3, "sql": 3, "watch": 3, "web": 3}
 LAYERS |= {"testing": 4, "classic": 4, "__init__": 5}
-BESIDE = {("io", "offload"), ("sql", "offload")}
-"""On one level, a blocking edge may stand on `offload`: files and queries are read in threads."""
+BESIDE = {("io", "offload"), ("sql", "offload"), ("io", "loops"), ("web", "loops")}
+"""On one level, a blocking edge may stand on `offload`: files and queries are read in threads. An edge that belongs to
+one loop's library (Twisted's protocols and pages) may stand on that loop."""
 LAZY = {
     ("core/stage.py", "stages"): "the short forms (`rows.map(f)`) are the classes of flow.stages",
     ("stages/buffer.py", "loops"): "`await put()` asks for the loop that runs the caller, which is nobody's run",
 }
 """Imports inside of functions that go the other way, each with its reason."""
-ONLY = {"trio": {"loops/_trio.py"}, "twisted": {"loops/_twisted.py", "io/twisted_protocol.py"}}
+ONLY = {
+    "trio": {"loops/_trio.py"},
+    "twisted": {
+        "loops/_twisted.py",
+        "io/twisted_boxes.py",
+        "io/twisted_link.py",
+        "io/twisted_protocol.py",
+        "io/twisted_endpoints.py",
+        "web/_resource.py",
+    },
+}
 
 
 def top(path: Path) -> str:

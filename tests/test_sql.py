@@ -7,7 +7,10 @@ CONTRACT 31 as far as sqlite goes; 3, 7, 14, 22 and 26 where queries touch them.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -433,3 +436,114 @@ def test_rows_iterate_lazily_without_a_thread(path: str) -> None:
     next(rows)
     assert len(connect.made[0].fetched) == 2
     rows.close()  # type: ignore[attr-defined]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# adbapi: the pool's threads, and its connections
+
+POOLED = """
+import json, sqlite3, sys, threading
+import flow
+from twisted.enterprise import adbapi
+from twisted.internet import defer, reactor
+
+opened = []
+file = sys.argv[1]
+connection = sqlite3.connect(file)
+connection.execute("create table t(n)")
+connection.executemany("insert into t values (?)", [(n,) for n in range(3000)])
+connection.commit()
+connection.close()
+pool = adbapi.ConnectionPool(
+    "sqlite3", file, cp_min=1, cp_max=2, cp_openfun=opened.append, check_same_thread=False
+)
+query = flow.QueryIterator(pool, "select n from t where n < ? order by n", (2500,), arraysize=10)
+report = {}
+
+
+async def main():
+    try:
+        await pool.runQuery("select 1")  # the pool runs now
+        report["rows"] = len(await flow.wrap(query))
+        async with flow.wrap(query).open() as rows:
+            async for row in rows:
+                break
+        report["first"] = row
+        lists = await defer.gatherResults([flow.Deferred(flow.wrap(query)) for _ in range(5)])
+        report["side by side"] = [len(rows) for rows in lists]
+        report["opened"] = len(opened)
+        report["kept"] = len(pool.connections)
+        called_off = flow.Deferred(flow.wrap(query))
+        held = [aiter(flow.wrap(query)) for _ in range(2)]  # both threads of the pool
+        for rows in held:
+            await anext(rows)
+        waiting = flow.Deferred(flow.wrap(query))
+        reactor.callLater(0.01, waiting.cancel)
+        called_off.addErrback(lambda _: None)
+        called_off.cancel()
+        try:
+            await waiting
+        except defer.CancelledError:
+            report["called off"] = True
+        await held[0].aclose()
+        try:
+            await flow.wrap(flow.QueryIterator(pool, "select missing from t"))
+        except sqlite3.OperationalError as error:
+            report["error"] = str(error)
+        report["again"] = await pool.runQuery("select count(*) from t")
+        report["in the pool"] = len(pool.connections)
+        report["left open"] = held[1] is not None  # the reactor stops with a query that nobody reads
+        globals()["held"] = held
+    finally:
+        reactor.stop()
+
+
+reactor.callWhenRunning(lambda: defer.Deferred.fromCoroutine(main()).addErrback(lambda f: f.printTraceback()))
+reactor.run()
+report["threads"] = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+print(json.dumps(report))
+"""
+
+
+def test_a_query_through_a_pool_gives_its_connection_back(tmp_path: Path) -> None:
+    """CONTRACT 14, 26: adbapi's threads and connections are used, and are free again after each way of ending.
+
+    A query that waits for a thread of the pool is called off without one; a reactor that stops while a query is open
+    does not wait for its reader.
+    """
+    pytest.importorskip("twisted")
+    found = subprocess.run(
+        [sys.executable, "-c", POOLED, str(tmp_path / "t.db")], capture_output=True, text=True, timeout=50
+    )
+    assert found.returncode == 0, found.stderr
+    report = json.loads(found.stdout)
+    assert report == {
+        "rows": 2500,
+        "first": [0],
+        "side by side": [2500] * 5,
+        "opened": 2,
+        "kept": 2,
+        "called off": True,
+        "error": "no such column: missing",
+        "again": [[3000]],
+        "in the pool": 2,
+        "left open": True,
+        "threads": [],
+    }
+
+
+def test_a_pool_that_does_not_run_is_asked_for_a_connection_only(tmp_path: Path) -> None:
+    """CONTRACT 14: before the reactor runs, the query has a thread of its own, and its connection leaves the pool."""
+    adbapi = pytest.importorskip("twisted.enterprise.adbapi")
+    pool = adbapi.ConnectionPool("sqlite3", str(tmp_path / "t.db"), cp_reactor=_Stopped())
+    query = flow.QueryIterator(pool, "select 1")
+    assert list(flow.wrap(query)) == [(1,)]
+    assert list(query) == [(1,)]
+    assert pool.connections == {}
+
+
+class _Stopped:
+    """A reactor that never runs."""
+
+    def callWhenRunning(self, *args: Any) -> None:
+        pass

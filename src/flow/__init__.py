@@ -2,13 +2,15 @@
 
 The public names, in the order of the tutorial. Which folder may import which::
 
-    errors <- core <- stages <- (loops, offload, io, sql) <- testing
+    errors <- core <- stages <- (loops, offload, io, sql, web) <- (testing, classic)
 
-Only `loops/_trio.py` imports trio and only `loops/_twisted.py` imports Twisted, when something of theirs is used.
+Only `loops/_trio.py` imports trio, and only `loops/_twisted.py`, `io/twisted_*.py`, `web/_resource.py` and `classic`
+import Twisted: when something of theirs is used.
 """
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 from . import loops as loops  # finds the running loop
@@ -19,6 +21,7 @@ from .core.instruction import Row as Row
 from .core.microthread import cooperate as cooperate
 from .core.microthread import sleep as sleep
 from .core.microthread import wait as wait
+from .core.reading import Block as Block
 from .core.stage import Stage as Stage
 from .core.wrap import wrap as wrap
 from .errors import (
@@ -74,17 +77,39 @@ from .stages.transform import FlatMap as FlatMap
 from .stages.transform import Map as Map
 
 if TYPE_CHECKING:
+    from . import web as web
+    from .io.twisted_boxes import Event as Event
+    from .io.twisted_endpoints import Server as Server
+    from .io.twisted_endpoints import connect as connect
+    from .io.twisted_endpoints import listen as listen
+    from .io.twisted_protocol import Protocol as Protocol
+    from .io.twisted_protocol import makeProtocol as makeProtocol
     from .loops._twisted import Deferred as Deferred
 
 __version__ = "0.1.0"
 
+# What stands on Twisted is imported when it is first asked for.
+_ON_TWISTED = {
+    "Deferred": "loops._twisted",
+    "Event": "io.twisted_boxes",
+    "Protocol": "io.twisted_protocol",
+    "Server": "io.twisted_endpoints",
+    "connect": "io.twisted_endpoints",
+    "listen": "io.twisted_endpoints",
+    "makeProtocol": "io.twisted_protocol",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "Deferred":
-        try:
-            from .loops._twisted import Deferred
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("flow.Deferred needs Twisted: pip install 'coopflow[twisted]'") from error
-        globals()["Deferred"] = Deferred
-        return Deferred
-    raise AttributeError(f"module 'flow' has no attribute {name!r}")
+    if name in ("classic", "web"):
+        return _import_module(f".{name}", __name__)
+    if name not in _ON_TWISTED:
+        raise AttributeError(f"module 'flow' has no attribute {name!r}")
+    try:
+        found = getattr(_import_module(f".{_ON_TWISTED[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("twisted", "zope"):
+            raise
+        raise MissingExtraError(f"flow.{name} needs Twisted: pip install 'coopflow[twisted]'") from error
+    globals()[name] = found
+    return found

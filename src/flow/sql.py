@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from .core.source import bound_of, can_be_called
 from .core.wrap import wrapper_for
@@ -23,26 +24,32 @@ class QueryIterator:
     again: each reading is a query of its own. ``flow.wrap`` puts it into a thread by itself. Raises ValueError or
     TypeError at once for an `arraysize` that is no bound or a `connect` that is no function.
 
+    `connect` may be a ``twisted.enterprise.adbapi.ConnectionPool`` that runs: the query is then read in one of the
+    pool's own threads, as soon as one is free, over that thread's connection, which stays with the pool. As long as
+    the rows are being read the thread is held. A connection that fails to roll back is taken out of the pool.
+
         query = flow.QueryIterator(lambda: sqlite3.connect("shop.db"), "select * from orders where total > ?", (100,))
         async for order in flow.Threaded(query): ...
     """
 
     def __init__(
         self,
-        connect: Callable[[], Any],
+        connect: Any,
         sql: str,
         params: Sequence[Any] | Mapping[str, Any] = (),
         *,
         arraysize: int = 1000,
     ) -> None:
+        pooled = hasattr(connect, "runInteraction") and hasattr(connect, "threadpool")
         is_connection = hasattr(connect, "cursor") and not isinstance(connect, type)
-        if not can_be_called(connect) or is_connection:
+        if not pooled and (not can_be_called(connect) or is_connection):
             raise TypeError(
                 f"QueryIterator(connect, ...): connect must be a function that opens a connection, not "
                 f"{type(connect).__name__}: "
                 "a connection belongs to the thread that made it. Write lambda: module.connect(...)"
             )
-        self.connect = connect
+        self.connect: Callable[[], Any] = cast("Any", connect).connect if pooled else connect
+        self._pool: Any = connect if pooled else None
         self.sql = sql
         self.params = params
         self.arraysize = bound_of(arraysize, "QueryIterator(arraysize)")
@@ -69,13 +76,44 @@ class QueryIterator:
                     cursor.close()
         finally:
             try:
-                with suppress(Exception):
-                    connection.rollback()
+                connection.rollback()
+            except Exception:  # what failed has been raised already
+                self._give_back(connection, alive=False)
+            else:
+                self._give_back(connection, alive=True)
+
+    def _give_back(self, connection: Any, *, alive: bool) -> None:
+        if self._pool is None:
+            connection.close()
+        elif not alive or threading.current_thread() not in self._pool.threadpool.threads:
+            self._pool.disconnect(connection)  # one that lives stays with its thread, if that is the pool's
+
+    @property
+    def run_in_thread(self) -> Callable[[Callable[[], object], Callable[[], object]], object] | None:
+        """How `Threaded` is to run the query: in the pool's threads where there is a pool and it runs."""
+        return self._run_in_pool if self._pool is not None and self._pool.running else None
+
+    def _run_in_pool(self, f: Callable[[], object], stop: Callable[[], object]) -> None:
+        # The pool waits for its threads when the reactor stops, and one that waits for room would never end then.
+        reactor = self._pool._reactor
+        trigger = reactor.addSystemEventTrigger("before", "shutdown", stop)
+
+        def run() -> None:
+            try:
+                f()
             finally:
-                connection.close()
+                with suppress(RuntimeError):  # the reactor has stopped: the trigger went with it
+                    reactor.callFromThread(_removed, reactor, trigger)
+
+        self._pool.threadpool.callInThread(run)
 
     def __repr__(self) -> str:
         return f"QueryIterator({self.sql!r})"
+
+
+def _removed(reactor: Any, trigger: Any) -> None:
+    with suppress(ValueError):  # it was called meanwhile
+        reactor.removeSystemEventTrigger(trigger)
 
 
 wrapper_for(lambda x: isinstance(x, QueryIterator), Threaded)

@@ -168,3 +168,55 @@ def test_an_interrupt_in_a_wait() -> None:
         with pytest.raises(KeyboardInterrupt):
             list(flow.wrap(source) | stage)
     nothing_left(source)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# flow.Block
+
+
+def test_a_block_is_one_run() -> None:
+    """CONTRACT 2, 4: nothing runs before the first row; a second `for` goes on where the first one stopped."""
+    source = Tracked([1, 2, 3, 4])
+    rows = flow.Block(source)
+    assert source.opened == 0
+    assert next(rows) == 1
+    for row in rows:
+        if row == 2:
+            break
+    assert list(rows) == [3, 4]
+    assert list(rows) == []
+    assert source.opened == source.closed == 1
+
+
+def test_a_block_waits() -> None:
+    """It reads every stage that a `for` does, those that wait included; a trap gives the instance."""
+
+    def failing() -> Generator[Any]:
+        yield "a"
+        yield flow.Cooperate(0)
+        raise OSError("x")
+
+    assert list(map(repr, flow.Block(failing, OSError))) == ["'a'", "OSError('x')"]
+
+
+def test_a_block_is_closed() -> None:
+    """CONTRACT 14: `close()` and `with` close the run, its cleanups included, once; then there are no rows."""
+    source = Tracked([1, 2, 3], cleanup=0)
+    with flow.Block(source) as rows:
+        assert next(rows) == 1
+    assert source.closed == 1
+    rows.close()
+    assert list(rows) == []
+    never = Tracked([1])
+    flow.Block(never).close()
+    assert never.opened == 0
+
+
+def test_a_block_refuses_a_running_loop() -> None:
+    """CONTRACT 11: where a loop runs it would block it; the error says what to write."""
+
+    async def main() -> None:
+        with pytest.raises(flow.LoopRunningError, match="async for"):
+            next(flow.Block([1]))
+
+    asyncio.run(main())

@@ -230,3 +230,106 @@ def test_a_deferred_leaves_its_result_to_others() -> None:
     d.callback("fired")
     assert clock.run_until(result) == ["fired"]
     assert heard == ["fired"]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# flow.Deferred(stage, into=f): rows are handed on as they come
+
+
+def test_into_is_given_each_row_as_it_comes(reactor: ClockReactor) -> None:
+    """CONTRACT 1, 5: each row is handed on when it is there; nothing is collected, and the rows are counted."""
+    got: list[tuple[float, Any]] = []
+    deferred = flow.Deferred(
+        flow.wrap(["a", flow.Cooperate(1), "b"]), into=lambda row: got.append((reactor.seconds(), row))
+    )
+    reactor.advance(0)
+    assert got == [(0, "a")]
+    reactor.advance(1)
+    assert got == [(0, "a"), (1, "b")]
+    assert deferred.result == 2
+    nothing_left()
+
+
+def test_into_may_wait(reactor: ClockReactor) -> None:
+    """CONTRACT 21: while `into` waits, by flow.wait or for what it returns, no further row is asked for."""
+    source = Tracked([1, 2, 3, 4])
+    later: list[defer.Deferred[None]] = []
+
+    def take(row: int) -> Any:
+        if row == 1:
+            flow.sleep(1)
+            return None
+        if row == 2:
+            later.append(defer.Deferred())
+            return later[0]
+        return row  # what can't be waited for is no matter
+
+    deferred = flow.Deferred(flow.wrap(source), into=take)
+    reactor.advance(0)
+    assert source.asked == 1
+    reactor.advance(1)
+    assert source.asked == 2
+    later[0].callback(None)
+    reactor.advance(0)
+    assert deferred.result == 4
+
+
+def test_into_that_fails_closes_the_run(reactor: ClockReactor) -> None:
+    """CONTRACT 14, 17: a failure of `into` is the Deferred's, after all that is open was closed."""
+    source = Tracked([1, 2, 3])
+
+    def take(row: int) -> None:
+        if row == 2:
+            raise OSError("full")
+
+    deferred = flow.Deferred(flow.wrap(source), into=take)
+    reactor.advance(0)
+    assert repr(failed(deferred).value) == "OSError('full')"
+    assert source.closed == 1
+
+
+def test_a_cancel_while_into_waits(reactor: ClockReactor) -> None:
+    """CONTRACT 15: it is raised where `into` waits, and the run is closed when the Deferred fires."""
+    source = Tracked([1, 2])
+    deferred = flow.Deferred(flow.wrap(source), into=lambda row: flow.sleep(10))
+    reactor.advance(0)
+    deferred.cancel()
+    assert failed(deferred).check(defer.CancelledError)
+    assert source.closed == 1
+    nothing_left()
+
+
+def test_into_is_fair(reactor: ClockReactor) -> None:
+    """CONTRACT 10: an endless source that is handed on gives the reactor its turns."""
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns < 3:
+            reactor.callLater(0, turn)
+
+    def endless() -> Generator[int]:
+        while turns < 3:
+            yield 1
+
+    reactor.callLater(0, turn)
+    deferred = flow.Deferred(flow.wrap(endless), into=lambda row: None)
+    reactor.advance(0)
+    assert deferred.result > 100
+
+
+@pytest.mark.parametrize("wrong", [1, "print"])
+def test_into_must_be_a_function(wrong: Any) -> None:
+    """CONTRACT 22: what can't be called is refused where it is written."""
+    with pytest.raises(TypeError, match="into"):
+        flow.Deferred(flow.wrap([1]), into=wrong)
+
+
+def test_a_deferred_is_one(reactor: ClockReactor) -> None:
+    """It is a Twisted Deferred, so it chains: a callback may return another, and a failure goes down the chain."""
+    deferred = flow.Deferred(flow.wrap([1, 2])).addCallback(lambda rows: flow.Deferred(flow.wrap(rows).map(str)))
+    assert isinstance(deferred, defer.Deferred)
+    reactor.advance(0)
+    reactor.advance(0)
+    assert deferred.result == ["1", "2"]

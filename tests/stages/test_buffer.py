@@ -815,3 +815,25 @@ def test_a_reader_that_is_dropped_closes_it() -> None:
     with pytest.raises(flow.ClosedError, match="gone"):
         rows.result(3)
     nothing_left()
+
+
+def test_a_reader_that_runs_at_once_resumes_its_producer() -> None:
+    """CONTRACT 21: where a push runs the reader there and then (Twisted), the producer is paused before it is resumed.
+
+    In the other order it would be told to go on before it was told to pause, and stay paused for ever.
+    """
+    task = pytest.importorskip("twisted.internet.task")
+    clock = task.Clock()
+    told: list[str] = []
+    rows: flow.Callback[int] = flow.Callback(
+        limit=1, pause=lambda: told.append("pause"), resume=lambda: told.append("resume")
+    )
+    got: list[int] = []
+    done = flow.Deferred(rows, into=got.append, reactor=clock)
+    clock.advance(0)
+    for row in range(3):
+        assert rows.offer(row)
+    rows.finish()
+    assert got == [0, 1, 2]
+    assert told == ["pause", "resume"] * 3
+    assert done.result == 3

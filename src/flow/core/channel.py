@@ -17,8 +17,8 @@ from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import ClosedError
-from .instruction import Handle, Resume, Signal
-from .microthread import wait
+from .instruction import TURN, Handle, Resume, Signal
+from .microthread import Strand, wait
 
 if TYPE_CHECKING:
     from .run import Run
@@ -72,8 +72,19 @@ class Channel(Generic[T]):
     def push_one(self, row: T) -> bool:
         """`push` of one row. It joins the block of the rows before it while the reader has not come for that."""
         with self._lock:
-            self._check_open()
-            room = self._add(row)
+            if self.closed or self.ended:
+                self._check_open()
+            if self._blocks:
+                room = self._add(row)
+            else:  # the usual case, without a call
+                self._blocks.append([row])
+                self.held = held = self.held + 1
+                if held > self.peak:
+                    self.peak = held
+                room = held < self.limit
+            pause = None if room else self._filled()
+        if pause is not None:
+            pause()
         self._arrived.set()
         return room
 
@@ -83,15 +94,20 @@ class Channel(Generic[T]):
             self._check_open()
             if self.held >= self.limit:
                 return False
-            if not self._add(row) and not self.paused:
-                self.paused = True
-                pause = self.on_pause
-            else:
-                pause = None
-        self._arrived.set()
+            pause = None if self._add(row) else self._filled()
+        # Before the reader is told: it may run there and then, and want the producer to go on again
+        # (test_buffer.py::test_a_reader_that_runs_at_once_resumes_its_producer).
         if pause is not None:
             pause()
+        self._arrived.set()
         return True
+
+    def _filled(self) -> Callable[[], object] | None:
+        """Under the lock: how to tell the producer to pause, if it was not told yet."""
+        if self.paused:
+            return None
+        self.paused = True
+        return self.on_pause
 
     def _add(self, row: T) -> bool:
         blocks = self._blocks
@@ -158,13 +174,38 @@ class Channel(Generic[T]):
                     break
             return not self.closed and not self.full
 
+    @property
+    def wanted(self) -> bool:
+        """Does the reader wait for a row?"""
+        return self._arrived.awaited
+
     # ---- the reading side
+
+    def _take(self) -> int:
+        """Takes the next block as the current one: how many rows it has, 0 when there is none now.
+
+        A single row counts as used up at once.
+        """
+        self._arrived.happened = False
+        if not self._blocks:
+            return 0
+        with self._lock:  # a push may be adding a row to this very block
+            block = self._blocks.popleft()
+        self._current = iter(block)  # before a hook is called, which may fail: the row is there then, to be counted
+        count = len(block)
+        if count == 1:
+            self._used(1)
+        return count
+
+    @property
+    def _at_end(self) -> bool:
+        return self.ended and not self._blocks
 
     def _used(self, count: int) -> None:
         """The reader has used rows up. Producers that wait go on when half of the room is free: few switches."""
         with self._lock:
-            self.held -= count
-            if self.held * 2 > self.limit:
+            self.held = held = self.held - count
+            if not (self.paused or self._waiting or self._blocked) or held * 2 > self.limit:
                 return
             waiting = self._let_go()
             go_on = self.paused
@@ -180,7 +221,7 @@ class Channel(Generic[T]):
             self._blocked = False
             if self.hold is not None:
                 self.hold()
-        self._room.notify_all()
+            self._room.notify_all()
         waiting, self._waiting = self._waiting, []
         return waiting
 
@@ -188,26 +229,47 @@ class Channel(Generic[T]):
         """The rows, until the end; then the failure is raised, if there is one."""
         return chain.from_iterable(self.blocks())
 
+    def turns(self, strand: Strand) -> Generator[T]:
+        """The rows, as `rows` gives them; between two the loop is given its turn when the slice is used up; then close.
+
+        For a place that rows come to one by one: no iterator stands between them and the wait for the next one, so
+        there is less of a stack to be moved aside.
+        """
+        run, clock = strand.owner, strand.loop.clock
+        try:
+            while True:
+                count = self._take()
+                if not count:
+                    if self._at_end:
+                        break
+                    strand.pause(self._arrived)
+                    continue
+                for row in self._current:
+                    yield row
+                    if clock() >= run.deadline:
+                        strand.pause(TURN)
+                if count > 1:
+                    self._used(count)
+            self._raise()
+        finally:
+            self.close()
+
     def blocks(self) -> Generator[Iterator[T]]:
         """The rows in the blocks in which they were pushed. A block counts as held until the next one is asked for."""
         while True:
-            self._arrived.clear()
-            ended = self.ended  # looked at before the blocks: what was pushed before the end is seen
-            with self._lock:  # a push may be adding a row to this very block
-                block = self._blocks.popleft() if self._blocks else None
-            if block is None:
-                if ended:
+            count = self._take()
+            if not count:
+                if self._at_end:
                     break
                 wait(self._arrived)
                 continue
-            count = len(block)
-            self._current = iter(block)
-            if count == 1:
-                self._used(1)
-                yield self._current
-            else:
-                yield self._current
+            yield self._current
+            if count > 1:
                 self._used(count)
+        self._raise()
+
+    def _raise(self) -> None:
+        """After the rows: the failure, if there is one."""
         if self.failure is not None and not self.raised:
             self.raised = True
             raise self.failure

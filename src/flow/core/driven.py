@@ -15,11 +15,11 @@ from typing import Any
 from greenlet import getcurrent
 
 from ..errors import Cancelled
-from .instruction import TURN, Handle, Resume
+from .instruction import TURN, Handle, Loop, Resume, Signal
 from .microthread import ROW, MicroThread, unwanted
 from .run import Run, live
 
-__all__ = ["Driven", "Wait", "abandon", "raise_swallowed"]
+__all__ = ["Driven", "SignalWait", "Wait", "abandon", "raise_swallowed", "waiting"]
 
 
 def raise_swallowed(run: Run) -> None:
@@ -92,6 +92,36 @@ class Wait:
             self._handle.cancel()
 
 
+class SignalWait(Resume):
+    """The usual wait, for something that is pushed: it needs no timer, and can't fail to begin. As `Wait`."""
+
+    __slots__ = ("_signal",)
+
+    def __init__(self, loop: Loop, signal: Signal, then: Callable[[Any, BaseException | None], None]) -> None:
+        self.loop = loop
+        self._then = then
+        self._signal = signal
+
+    def cancel(self, error: BaseException) -> bool:
+        self.give_up()
+        return False
+
+    def give_up(self) -> None:
+        self._then = None
+        self._signal.cancel()
+
+
+def waiting(
+    strand: MicroThread, instruction: Any, then: Callable[[Any, BaseException | None], None]
+) -> Wait | SignalWait:
+    """Begins a wait of a strand."""
+    if type(instruction) is Signal and strand.handling is None:
+        wait = SignalWait(strand.loop, instruction, then)
+        instruction.callLater(wait)
+        return wait
+    return Wait(strand, instruction, then)
+
+
 class Driven:
     """A run that callbacks drive from its first step to its end; ``ended(error)`` is called once, at the end.
 
@@ -105,7 +135,7 @@ class Driven:
         self.run = run
         self.stepping = False
         self._ended = ended
-        self._wait: Wait | None = None
+        self._wait: Wait | SignalWait | None = None
 
     def start(self) -> None:
         self._soon(None, None)
@@ -127,28 +157,36 @@ class Driven:
         self._soon(None, GeneratorExit())
 
     def _soon(self, value: Any, error: BaseException | None) -> None:
-        if self.stepping or isinstance(getcurrent(), MicroThread):
+        if self.stepping or type(getcurrent()) is MicroThread:
             with suppress(RuntimeError):  # the loop is closed: there is no later
                 self.run.loop.call_soon(lambda: self._go(value, error))
                 return
         self._go(value, error)
 
     def _go(self, value: Any, error: BaseException | None) -> None:
-        run, loop = self.run, self.run.loop
-        thread = run.thread
-        assert thread is not None
+        # The way of every row that is pushed to a connection: no more is done here than must be.
+        run = self.run
+        thread: Any = run.thread
+        loop = run.loop
         if run.over:
             return
-        if error is None and not thread:
-            error = thread.cancelled  # cancelled before its first step
-        if error is None and loop.full(run.slice):
-            self._wait = Wait(thread, TURN, lambda _value, _error: self._go(value, _error))
-            return
+        if error is None:
+            if not thread:
+                error = thread.cancelled  # cancelled before its first step
+            if error is None and loop.used >= run.slice:
+                self._wait = Wait(thread, TURN, self._go)
+                return
         self._wait = None
-        run.enter()
+        run.deadline = loop.enter(run.slice)
         self.stepping = True
         try:
-            outcome = thread.step(value) if error is None else thread.step_error(error)
+            if error is None:
+                hub = getcurrent()  # MicroThread.step, in place
+                if thread.parent is not hub:
+                    thread.parent = hub
+                outcome = thread.switch(value)
+            else:
+                outcome = thread.step_error(error)
             while outcome is ROW:
                 outcome = thread.step()
             if outcome is None:
@@ -163,7 +201,7 @@ class Driven:
         if outcome is None:
             self._finish(None)
         else:
-            self._wait = Wait(thread, outcome, self._soon)
+            self._wait = waiting(thread, outcome, self._soon)
 
     def _finish(self, error: BaseException | None) -> None:
         self.run.end()

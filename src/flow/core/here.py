@@ -23,6 +23,7 @@ from .reader import checked, in_blocks
 from .run import Options, Run, Scope, ScriptLoop, raise_first
 
 if TYPE_CHECKING:
+    from .reading import Block
     from .stage import Stage
 
 __all__ = ["blocks_here", "closing", "read_here", "read_inside", "script"]
@@ -151,7 +152,7 @@ def _strand_here() -> Strand | None:
 find_strands_with(_strand_here)
 
 
-def closing(rows: Generator[Any], error: BaseException | None) -> None:
+def closing(rows: Generator[Any] | Block[Any], error: BaseException | None) -> None:
     """Closes a run at the end of its ``with``; a failure then joins the error that ended the block."""
     try:
         rows.close()

@@ -34,6 +34,7 @@ class Loop(Protocol):
 
     name: str
     thread: int
+    used: float
     clock: Callable[[], float]
 
     def time(self) -> float: ...
@@ -69,7 +70,12 @@ class Resume:
         self._then: Outcome | None = then
 
     def __call__(self, value: Any = None, /) -> None:
-        self._fire(value, None)
+        if get_ident() != self.loop.thread:
+            self._fire(value, None)
+            return
+        then, self._then = self._then, None
+        if then is not None:
+            then(value, None)
 
     def throw(self, error: BaseException, /) -> None:
         """Resumes the wait with an exception, raised at that very place."""
@@ -162,14 +168,14 @@ class Signal(CallLater):
     (test_waiting.py::test_only_its_own_wait_resumes_a_branch).
     """
 
-    __slots__ = ("_resume", "_set")
+    __slots__ = ("_resume", "happened")
 
     def __init__(self) -> None:
-        self._set = False
+        self.happened = False
         self._resume: Resume | None = None
 
     def set(self) -> None:
-        self._set = True
+        self.happened = True
         resume = self._resume
         if resume is not None:
             self._resume = None
@@ -179,7 +185,7 @@ class Signal(CallLater):
         # Publish the resume first and look at the flag after: a set() from another thread between the two then
         # fires twice at worst, and a Resume fires once (test_threads.py::test_no_wake_up_is_lost).
         self._resume = resume
-        if self._set:
+        if self.happened:
             self._resume = None
             resume()
         return self
@@ -188,7 +194,12 @@ class Signal(CallLater):
         self._resume = None
 
     def clear(self) -> None:
-        self._set = False
+        self.happened = False
+
+    @property
+    def awaited(self) -> bool:
+        """Does a chain wait for it?"""
+        return self._resume is not None
 
 
 def seconds_of(value: float, name: str) -> float:

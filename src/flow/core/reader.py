@@ -1,9 +1,9 @@
 """Reading a run with ``async for`` and ``await``: natively, in the task that asks for rows.
 
-A run's main micro-thread hands on what its stage gives in one of three ways: row by row, in blocks of what is ready, or
-as a list. A reader steps it, and awaits what it waits for, in the reader's own task.
+A run's main micro-thread hands on what its stage gives in one of four ways: row by row, in blocks of what is ready, as
+a list, or to a function. A reader steps it, and awaits what it waits for, in the reader's own task.
 
-What may live here: these three bodies, and the readers of coroutines. A run that callbacks drive is in `driven.py`, one
+What may live here: these four bodies, and the readers of coroutines. A run that callbacks drive is in `driven.py`, one
 on the caller's own stack in `here.py`.
 """
 
@@ -20,6 +20,7 @@ from greenlet import getcurrent
 from ..errors import BusyError, NotReadyError
 from . import run as _run
 from .driven import abandon, raise_swallowed
+from .instruction import TURN
 from .microthread import ROW, MicroThread, Strand
 from .pull_cy import MOST, fair, pieces
 from .run import Options, Run, Scope, raise_first
@@ -27,7 +28,17 @@ from .run import Options, Run, Scope, raise_first
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["LARGEST_BLOCK", "BlockReader", "Reader", "checked", "collect", "in_a_list", "in_blocks", "row_by_row"]
+__all__ = [
+    "LARGEST_BLOCK",
+    "BlockReader",
+    "Reader",
+    "checked",
+    "collect",
+    "handed_to",
+    "in_a_list",
+    "in_blocks",
+    "row_by_row",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -39,7 +50,7 @@ LARGEST_PIECE = 4 * (MOST + 1) - 1
 """Rows between two looks at the clock where a list is collected; the source below it mostly looks more often."""
 
 
-# What runs on the main micro-thread of a run: three ways to hand on what the stage gives.
+# What runs on the main micro-thread of a run: four ways to hand on what the stage gives.
 
 
 def checked(rows: Iterator[Any], thread: Strand) -> Iterator[Any]:
@@ -101,6 +112,27 @@ def in_a_list(thread: MicroThread) -> None:
                 raise thread.cancelled
             if thread.doubted:
                 thread.parent.switch(ROW)
+
+
+def handed_to(take: Callable[[Any], object]) -> Callable[[MicroThread], None]:
+    """Gives each row to ``take(row)``, which is called on the chain's own stack, and may wait."""
+
+    def hand_over(thread: MicroThread) -> None:
+        with Scope(thread) as scope:
+            rows = _open(thread, scope)
+            run, clock = thread.owner, thread.loop.clock
+            for row in checked(rows, thread):
+                take(row)
+            # Not through `fair`: a call for each row is made here anyway, and each iterator less is that much less of
+            # a stack to be moved aside at each pause.
+            for row in rows:
+                if thread.cancelled is not None:
+                    raise thread.cancelled
+                take(row)
+                if clock() >= run.deadline:
+                    thread.pause(TURN)
+
+    return hand_over
 
 
 # --------------------------------------------------------------------------------------------------------------------

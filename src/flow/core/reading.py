@@ -5,7 +5,7 @@ What may live here: the small objects that stand between a stage and the readers
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,7 +21,7 @@ from .run import Options, Scope
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["Blocks", "Opening", "Pass", "refuse_a_loop"]
+__all__ = ["Block", "Blocks", "Opening", "Pass", "refuse_a_loop"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -40,16 +40,18 @@ def refuse_a_loop(stage: Stage[Any], written: str, instead: str) -> None:
 class Pass(Generic[T]):
     """One reading of a stage inside a classic generator: ``yield stage`` asks, ``next(stage)`` or ``for`` takes.
 
-    It holds at most one row. It lives as long as the strand that reads it, or until it ends.
+    `held` are the rows that wait to be taken, at most one, and `failure` is what comes after them (a StopIteration at
+    the end). It lives as long as the strand that reads it, or until it ends. A stage may have a `reading` of its own
+    kind, as those of flow.classic do.
     """
 
     def __init__(self, stage: Stage[T], strand: Strand) -> None:
-        self._stage = stage
+        self.stage = stage
+        self.held: list[T] = []
+        self.failure: BaseException | None = None
         self._strand = strand
         self._scope = Scope(strand)
         self._rows: Iterator[T] | None = None
-        self._held: list[T] = []
-        self._failure: BaseException | None = None
 
     @classmethod
     def of(cls, stage: Stage[U], strand: Strand) -> Iterator[U]:
@@ -57,49 +59,95 @@ class Pass(Generic[T]):
         if found is None:
             if strand.ended is not None and stage in strand.ended:
                 return iter(())
-            found = strand.passes[stage] = Pass(stage, strand)
+            kind: Any = getattr(stage, "reading", Pass)
+            found = strand.passes[stage] = kind(stage, strand)
             assert strand.scope is not None
             strand.scope.opened.insert(0, found)  # above all that reads it, so it is closed after that
         return found
 
     def ask(self) -> None:
         """Waits until there is a row, an end or an error."""
-        if self._held or self._failure is not None:
+        if self.held or self.failure is not None:
             return
         try:
             if self._rows is None:
-                self._rows = self._stage.open_in(self._scope)
+                self._rows = self.stage.open_in(self._scope)
             for row in self._rows:
-                self._held.append(row)
+                self.held.append(row)
                 return
         except Exception as error:
-            self._failure = error
+            self.failure = error
             return
-        self._failure = StopIteration()
+        self.failure = StopIteration()
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
         self.ask()
-        if self._held:
-            return self._held.pop()
-        failure = self._failure
+        if self.held:
+            return self.held.pop(0)
+        failure = self.failure
         self.close()
         assert failure is not None
         raise failure
 
     def close(self) -> None:
         """Ends the reading. A later ``next(stage)`` in the same strand finds it ended."""
-        if self._strand.passes.pop(self._stage, None) is not None:
+        if self._strand.passes.pop(self.stage, None) is not None:
             if self._strand.ended is None:
                 self._strand.ended = WeakSet()
-            self._strand.ended.add(self._stage)
+            self._strand.ended.add(self.stage)
             if self._strand.scope is not None and self in self._strand.scope.opened:
                 self._strand.scope.opened.remove(self)
-        self._strand.owner.drop(self._held)
-        self._held = []
+        self._strand.owner.drop(self.held)
+        self.held = []
         self._scope.close()
+
+
+class Block(Iterator[T_co]):
+    """Reads a stage in a script, and blocks the thread while the stage waits: the controller behind a plain ``for``.
+
+    It takes what `flow.wrap` takes; an exception of a type in `trap` becomes the last row. Rows come in order, each
+    when it is asked for; the run begins with the first one. It is one run, and an iterator: a second ``for`` goes on
+    where the first one stopped. ``close()``, or leaving its ``with``, closes the run, cleanups that wait included.
+    Raises LoopRunningError where an event loop runs in this thread.
+
+        rows = flow.Block(["immediate", flow.Cooperate(0.1), "delayed"])
+        next(rows)                                         # 'immediate'
+        rows.close()
+    """
+
+    __slots__ = ("_rows", "_stage")
+
+    def __init__(self, stage: Stage[T_co] | Iterable[T_co] | Any, /, *trap: type[BaseException]) -> None:
+        from .wrap import stage_of
+
+        self._stage: Stage[T_co] = stage_of(stage, *trap)
+        self._rows: Iterator[T_co] | None = None
+
+    def __iter__(self) -> Block[T_co]:
+        return self
+
+    def __next__(self) -> T_co:
+        if self._rows is None:
+            self._rows = iter(self._stage)
+        return next(self._rows)
+
+    def close(self) -> None:
+        """Closes the run: upstream, in order, finished when this returns. Idempotent; no row can be read any more."""
+        rows, self._rows = self._rows, iter(())
+        close = getattr(rows, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Block[T_co]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        closing(self, error)
 
 
 class Blocks(Generic[T_co]):

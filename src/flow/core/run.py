@@ -96,7 +96,9 @@ class Scope:
         self.opened: list[Any] = []
 
     def add(self, rows: Any) -> Any:
-        self.opened.append(rows)
+        """Remembers an iterator. A source that hands on what it opened itself has added it already."""
+        if not self.opened or self.opened[-1] is not rows:
+            self.opened.append(rows)
         return rows
 
     def __enter__(self) -> Scope:

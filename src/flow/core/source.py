@@ -31,6 +31,7 @@ __all__ = [
     "awaited",
     "bound_of",
     "can_be_called",
+    "can_be_waited_for",
     "is_a",
     "is_deferred",
     "kind_of",
@@ -38,6 +39,7 @@ __all__ = [
     "of_a_list",
     "of_an_iterable",
     "sliced_fairly",
+    "with_instructions",
 ]
 
 T = TypeVar("T")
@@ -110,8 +112,12 @@ def of_a_list(rows: list[T] | tuple[T, ...] | range, scope: Scope) -> Iterator[A
 
 
 def of_a_generator(make: Callable[[], Generator[T, Any, Any]], scope: Scope) -> Iterator[T]:
-    generator = scope.add(make())
-    return sliced_fairly(obeyed(generator, _plain, _classify), scope)
+    return sliced_fairly(with_instructions(make(), scope), scope)
+
+
+def with_instructions(generator: Generator[T, Any, Any], scope: Scope) -> Iterator[T]:
+    """The rows of a classic generator, less the instructions, which are obeyed."""
+    return obeyed(scope.add(generator), _plain, _classify)
 
 
 def awaited(make: Callable[[], Any]) -> Generator[Any]:
@@ -131,11 +137,16 @@ def _classify(row: Any) -> Callable[[Any], tuple[bool, Any]] | None:
         return _ask_stage
     if is_a(row, Row):
         return _unwrap
-    if is_a(row, (Instruction, Future)) or hasattr(kind_of(row), "__await__") or is_deferred(row):
+    if can_be_waited_for(row):
         return _wait_for
     if len(_plain) < _MOST_TYPES:  # a bound: programs may make classes as they go
         _plain.add(kind_of(row))
     return None
+
+
+def can_be_waited_for(x: Any) -> bool:
+    """Is it an instruction, an awaitable, a Deferred or a future?"""
+    return is_a(x, (Instruction, Future)) or hasattr(kind_of(x), "__await__") or is_deferred(x)
 
 
 def _ask_stage(stage: Stage[Any]) -> tuple[bool, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from itertools import count
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from twisted.internet import defer
@@ -18,17 +19,19 @@ from twisted.python import failure, log, threadable
 
 from ..core.driven import Driven
 from ..core.instruction import Handle, Outcome, Resume
-from ..core.microthread import Strand, unwanted
-from ..core.reader import in_a_list
+from ..core.microthread import Strand, unwanted, wait
+from ..core.reader import handed_to, in_a_list
 from ..core.run import CLEANUP, SLICE, Options, Run
+from ..core.source import can_be_waited_for
 from ..core.stage import Stage
-from ..core.wrap import wrap
+from ..core.wrap import stage_of
 from ..errors import Cancelled
 from .base import BaseLoop, Spawned
 
-__all__ = ["Deferred", "TwistedLoop", "loop_here"]
+__all__ = ["Deferred", "TwistedLoop", "failed", "loop_for", "loop_here", "the_reactor"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _Failure: Any = failure.Failure  # as Any: its constructor has no types
 
@@ -204,6 +207,13 @@ def loop_for(reactor: Any) -> TwistedLoop:
     return found
 
 
+def the_reactor(reactor: Any = None) -> Any:
+    """The reactor that was given, or else the installed one: imported here and not before, since that installs one."""
+    if reactor is None:
+        from twisted.internet import reactor
+    return reactor
+
+
 def loop_here() -> TwistedLoop | None:
     """The reactor, when it runs and the caller is in its thread."""
     reactor: Any = getattr(sys.modules.get("twisted.internet"), "reactor", None)
@@ -218,61 +228,110 @@ def loop_to_be() -> TwistedLoop | None:
     return None if reactor is None or threadable.ioThread not in (None, get_ident()) else loop_for(reactor)
 
 
-def Deferred(
-    stage: Stage[T],
-    /,
-    *trap: type[BaseException],
-    slice: float = SLICE,
-    cleanup: float = CLEANUP,
-    on_dropped: Callable[[list[Any]], object] | None = None,
-    reactor: Any = None,
-) -> defer.Deferred[list[T]]:
+class Deferred(defer.Deferred[U]):
     """Runs a stage on the reactor; a Deferred that fires with the list of its rows, or with its failure.
 
-    It starts in the reactor's next turn, and holds all rows. An exception of a type in `trap` becomes the last row.
-    On a failure the rows before it are dropped, and counted for `on_dropped`. ``cancel()`` raises flow.Cancelled where
-    the chain waits; when all is closed (cleanups may wait up to `cleanup` seconds) the Deferred fails with Twisted's
-    CancelledError. `slice` as in `Stage.open`. `reactor`: another one than the global one, for tests.
+    It starts in the reactor's next turn, and holds all rows. With `into`, each row is given to ``into(row)`` as it
+    comes and none is held: `into` is called on the chain's own stack, so it may wait; what it returns is waited for
+    when it can be; and the Deferred fires with the number of rows. An exception of a type in `trap` becomes the last
+    row. On a failure the rows that were collected are dropped, and counted for `on_dropped`. ``cancel()`` raises
+    flow.Cancelled where the chain waits; when all is closed (cleanups may wait up to `cleanup` seconds) the Deferred
+    fails with Twisted's CancelledError. `slice` as in `Stage.open`. `reactor`: another one than the global one, for
+    tests. Raises TypeError at once for an `into` that can't be called.
 
         d = flow.Deferred(flow.wrap(range(3)).map(str))
         d.addCallback(print)                               # ['0', '1', '2']
     """
-    if reactor is None:
-        from twisted.internet import reactor as the_reactor
 
-        reactor = the_reactor
-    run = Run(wrap(stage, *trap), loop_for(reactor), Options(slice, cleanup, on_dropped))
-    thread = run.begin(in_a_list)
-
-    def ended(error: BaseException | None) -> None:
-        if error is None:
-            result.callback(run.block)
-            return
-        run.drop(run.block)
-        if isinstance(error, Cancelled):
-            cancelled = defer.CancelledError()
-            cancelled.__context__ = error.__context__  # a cleanup that failed meanwhile
-            error = cancelled
-        if not isinstance(error, Exception):
-            raise error  # an interrupt or an exit ends the program, it is no result
-        result.errback(_Failure(error, type(error), error.__traceback__))
-
-    driven = Driven(run, ended)
-    result: defer.Deferred[list[T]] = _Cancellable(driven)
-    del thread
-    run.loop.call_soon(driven.start)
-    return result
-
-
-class _Cancellable(defer.Deferred[Any]):
-    """A Deferred whose ``cancel()`` cancels the run, and which fires when the run is closed, not before."""
-
-    def __init__(self, driven: Driven) -> None:
+    @overload
+    def __init__(
+        self: Deferred[list[T]],
+        stage: Stage[T],
+        /,
+        *trap: type[BaseException],
+        slice: float = ...,
+        cleanup: float = ...,
+        on_dropped: Callable[[list[Any]], object] | None = ...,
+        reactor: Any = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Deferred[list[Any]],
+        stage: Any,
+        /,
+        *trap: type[BaseException],
+        slice: float = ...,
+        cleanup: float = ...,
+        on_dropped: Callable[[list[Any]], object] | None = ...,
+        reactor: Any = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Deferred[int],
+        stage: Any,
+        /,
+        *trap: type[BaseException],
+        into: Callable[[Any], object],
+        slice: float = ...,
+        cleanup: float = ...,
+        on_dropped: Callable[[list[Any]], object] | None = ...,
+        reactor: Any = ...,
+    ) -> None: ...
+    def __init__(
+        self,
+        stage: Any,
+        /,
+        *trap: type[BaseException],
+        into: Callable[[Any], object] | None = None,
+        slice: float = SLICE,
+        cleanup: float = CLEANUP,
+        on_dropped: Callable[[list[Any]], object] | None = None,
+        reactor: Any = None,
+    ) -> None:
+        if into is not None and not callable(into):
+            raise TypeError(f"flow.Deferred(into=...) must be a function of one row, not {type(into).__name__}")
         super().__init__()
-        self._driven = driven
+        self._taken = count()
+        self._into = into
+        run = Run(stage_of(stage, *trap), loop_for(the_reactor(reactor)), Options(slice, cleanup, on_dropped))
+        run.begin(in_a_list if into is None else handed_to(self._take))
+        self._driven = Driven(run, self._ended)
+        run.loop.call_soon(self._driven.start)
 
     def cancel(self) -> None:
-        if not self.called:
-            self._driven.cancel(Cancelled("flow: the Deferred was cancelled"))
-        else:
+        """Cancels the run; the Deferred fires when that is closed, not before. After the end a no-op."""
+        if self.called:
             super().cancel()
+        else:
+            self._driven.cancel(Cancelled("flow: the Deferred was cancelled"))
+
+    def _take(self, row: Any) -> None:
+        assert self._into is not None
+        next(self._taken)
+        made = self._into(row)
+        if can_be_waited_for(made):
+            wait(made)
+
+    def _ended(self, error: BaseException | None) -> None:
+        run = self._driven.run
+        if error is None:
+            result: Any = run.block if self._into is None else next(self._taken)
+            self.callback(result)
+            return
+        run.drop(run.block)
+        self.errback(failed(error))
+
+
+def failed(error: BaseException) -> failure.Failure:
+    """The Failure for what ended a run, with the traceback through its stages; a cancel in Twisted's own shape.
+
+    An interrupt or an exit ends the program and is no result: it is raised.
+    """
+    if isinstance(error, Cancelled):
+        cancelled = defer.CancelledError()
+        cancelled.__context__ = error.__context__  # a cleanup that failed meanwhile
+        error = cancelled
+    if not isinstance(error, Exception):
+        raise error
+    made: failure.Failure = _Failure(error, type(error), error.__traceback__)
+    return made

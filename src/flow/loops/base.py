@@ -8,7 +8,8 @@ Turns
 All runs on one loop share its turns. A run that goes on because of the loop is given the rest of the slice (CONTRACT
 10); the time that runs have used is added up, and when it nears a slice the loop is asked to call back in its next
 turn, which starts the count anew. A run whose slice is used up queues, and each turn of the loop lets the first of the
-queue go on. So a thousand busy runs hold a loop no longer than one does, and each of them gets its turn.
+queue go on (more of them, where that one leaves some of the slice). So a thousand busy runs hold a loop no longer than
+one does, and each of them gets its turn.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class BaseLoop:
 
     def __init__(self, thread: int) -> None:
         self.thread = thread
-        self._used = 0.0
+        self.used = 0.0  # seconds of this turn
         self._entered = 0.0
+        self._slice = 0.0
         self._inside = False
         self._marked = False
         self._queue: deque[Resume] = deque()
@@ -139,20 +141,21 @@ class BaseLoop:
     def enter(self, slice: float, /) -> float:
         """A run goes on: until when, by `clock`, before it must give a turn."""
         self._inside = True
+        self._slice = slice
         self._entered = now = self.clock()
-        return now + max(slice - self._used, slice / 4)
+        return now + max(slice - self.used, slice / 4)
 
     def leave(self) -> None:
         """The run that entered waits for the loop, or is over."""
         if self._inside:
             self._inside = False
-            self._used += self.clock() - self._entered
-            if self._used > 0.001:
+            self.used += self.clock() - self._entered
+            if self.used > 0.001:
                 self._mark()
 
     def full(self, slice: float, /) -> bool:
         """Is this turn of the loop used up, so that a run must queue before it goes on?"""
-        return self._used >= slice
+        return self.used >= slice
 
     def _mark(self) -> None:
         if not self._marked:
@@ -162,9 +165,13 @@ class BaseLoop:
 
     def _next_turn(self) -> None:
         self._marked = False
-        self._used = 0.0
-        if self._queue:
+        self.used = 0.0
+        while self._queue:
             self._queue.popleft()()
+            # One that runs there and then (callbacks drive it) has used some of this turn, and leaves the rest to the
+            # next in the queue. One that a task reads goes on later in this turn, and how long is not known yet.
+            if not 0 < self.used < self._slice:
+                break
         if self._queue:
             self._mark()
 

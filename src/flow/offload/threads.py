@@ -45,8 +45,9 @@ class Threaded(Stage[T]):
     thread stops. At the end, on a failure, a break or a cancel, the iterator's ``close()`` runs in the thread, and
     control returns when the thread has ended; a thread that is inside a blocking call can't be interrupted, so that
     call is waited for. An iterator or a generator object can be read once. An iterable with a method ``blocks()`` (as
-    `QueryIterator`) crosses in its own blocks, at most one of which goes over the limit. Raises ValueError or TypeError
-    for a limit that is no bound, TypeError for what is no iterable.
+    `QueryIterator`) crosses in its own blocks, at most one of which goes over the limit; one with a method
+    ``run_in_thread(f, stop)`` runs `f` in a thread of its choice, and calls `stop` when that thread must end. Raises
+    ValueError or TypeError for a limit that is no bound, TypeError for what is no iterable.
 
         flow.Threaded(open("rows.txt"))                    # its lines, read in a thread
         flow.Threaded(lambda: os.walk("."), limit=100)
@@ -90,16 +91,22 @@ class Threaded(Stage[T]):
         channel.hold, channel.release = getattr(loop, "hold", None), getattr(loop, "release", None)
         if channel.hold is not None:
             channel.hold()
-        thread = threading.Thread(target=work.run, name=f"flow {self.label}", daemon=True)
         _open.add(channel)
-        thread.start()
+        thread: threading.Thread | None = None
+        if work.run_in_thread is None:
+            thread = threading.Thread(target=work.run, name=f"flow {self.label}", daemon=True)
+            thread.start()
+        else:
+            work.run_in_thread(work.run, channel.close)
         try:
             yield from sliced_fairly(channel.rows(), scope)
         finally:
             ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are
             channel.close()
-            wait_out(scope.strand, lambda: work.done, ended)
-            wait_out(scope.strand, lambda: not thread.is_alive())  # its last steps: join() would block the loop
+            if not work.call_off():
+                wait_out(scope.strand, lambda: work.done, ended)
+            if thread is not None:  # its last steps: join() would block the loop
+                wait_out(scope.strand, lambda: not thread.is_alive())
             if not ahead and isinstance(channel.failure, Exception):
                 raise_first(None, [channel.failure])
 
@@ -110,10 +117,23 @@ class _Work:
     def __init__(self, iterable: Any, channel: Channel[Any], ended: Signal) -> None:
         self._iterable: Any = iterable
         self._channel = channel
+        self._lock = threading.Lock()
+        self._begun = False
+        self.run_in_thread: Any = getattr(iterable, "run_in_thread", None)
         self.ended = ended
         self.done = False
 
+    def call_off(self) -> bool:
+        """Nobody wants the rows any more. True: no thread had come to it yet, and none will begin."""
+        with self._lock:
+            self.done = self.done or not self._begun
+            return not self._begun
+
     def run(self) -> None:
+        with self._lock:
+            if self.done:
+                return
+            self._begun = True
         failure: BaseException | None = None
         try:
             self._read()

@@ -161,34 +161,47 @@ class Concurrent(_Combined[Stage[Any]]):
 
     def read(self, strand: Strand) -> Generator[Stage[Any]]:
         with Branches(strand, self.inputs) as branches:
-            readings = [_Taking(branch, branches, strand) for branch in branches.every]
-            for branch, reading in zip(branches.every, readings, strict=True):
-                strand.passes[branch.stage] = reading
+            readings = [_Taking(branch, strand) for branch in branches.every]
+            for reading in readings:
+                strand.passes[reading.branch.stage] = reading
+            given: list[_Taking] = []  # their row, when it is taken, makes way for the next one
             try:
                 while True:
-                    branch_or_none = branches.next()
-                    if branch_or_none is None:
-                        left = [branch.stage for branch in branches.every if branch.full]
-                        if not left:
+                    for reading in [each for each in given if not each.held]:
+                        given.remove(reading)
+                        branches.ask(reading.branch)
+                    branch = branches.next()
+                    if branch is None:
+                        if not given:
                             return
                         raise NotReadyError(
-                            f"Concurrent was asked for the next stage, but the row of {left[0]!r} was not taken: "
-                            "call next(stage) for each stage that it gives"
+                            f"Concurrent was asked for the next stage, but the row of {given[0].branch.stage!r} was "
+                            "not taken: call next(stage) for each stage that it gives"
                         )
-                    if branch_or_none.full:
-                        yield branch_or_none.stage
+                    if branch.full:
+                        reading = readings[branch.index]
+                        reading.held.append(branch.take())
+                        given.append(reading)
+                        yield branch.stage
             finally:
                 for reading in readings:
                     reading.close()
 
 
 class _Taking:
-    """The reading of one input of Concurrent: ``next(stage)`` takes the row that its branch holds."""
+    """The reading of one input of Concurrent: ``next(stage)`` takes the row that it holds.
 
-    def __init__(self, branch: Branch, branches: Branches, strand: Strand) -> None:
-        self._branch = branch
-        self._branches = branches
+    `held` and `failure` are as in a `Pass`. A failure of the input is the failure of Concurrent, and never here.
+    """
+
+    def __init__(self, branch: Branch, strand: Strand) -> None:
+        self.branch = branch
+        self.held: list[Any] = []
         self._strand = strand
+
+    @property
+    def failure(self) -> BaseException | None:
+        return StopIteration() if self.branch.over else None
 
     def ask(self) -> None:
         """``yield stage``: its row is there, or Concurrent has not given it yet."""
@@ -197,17 +210,16 @@ class _Taking:
         return self
 
     def __next__(self) -> Any:
-        if self._branch.full:
-            row = self._branch.take()
-            self._branches.ask(self._branch)
-            return row
-        if self._branch.over:
+        if self.held:
+            return self.held.pop(0)
+        if self.branch.over:
             raise StopIteration
         raise NotReadyError(
-            f"next() was asked of {self._branch.stage!r}, which has no row: take one row each time Concurrent gives "
+            f"next() was asked of {self.branch.stage!r}, which has no row: take one row each time Concurrent gives "
             "the stage"
         )
 
     def close(self) -> None:
-        if self._strand.passes.get(self._branch.stage) is self:
-            del self._strand.passes[self._branch.stage]
+        if self._strand.passes.get(self.branch.stage) is self:
+            del self._strand.passes[self.branch.stage]
+        self._strand.owner.drop(self.held)

@@ -1,0 +1,340 @@
+"""One connection of Twisted, with a chain of flow between what arrives and what is written.
+
+What arrives waits in an *inbox* for the chain, and a full inbox pauses the transport (which is an IPushProducer to
+flow). What the chain yields goes to the transport, and a full transport pauses the chain (flow is an IPushProducer, or
+an IPullProducer, to it: the *outbox*). So nothing grows, whichever side is slow.
+
+What may live here: the run of a connection, and what becomes of chain and connection at the end of either. The boxes
+are in `twisted_boxes.py`, the protocol classes that users make in `twisted_protocol.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FunctionType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import defer, interfaces
+from twisted.python import failure, log
+
+from ..core.driven import Driven
+from ..core.instruction import Handle
+from ..core.microthread import current, wait
+from ..core.reader import handed_to
+from ..core.run import Run, Scope
+from ..core.source import is_a, kind_of, with_instructions
+from ..core.stage import Stage, label_of
+from ..core.wrap import stage_of
+from ..errors import Cancelled
+from ..loops._twisted import failed, loop_for, the_reactor
+from .twisted_boxes import Event, Inbox, Last, Outbox, Terms
+
+if TYPE_CHECKING:
+    from .twisted_protocol import Conversation
+
+__all__ = ["Controlled", "Link"]
+
+_log: Any = log  # as Any: these have no types
+_Failure: Any = failure.Failure
+_can_half_close: Any = interfaces.IHalfCloseableDescriptor
+
+
+class Controlled(Stage[Any]):
+    """What the controller of a connection yields."""
+
+    def __init__(self, conn: Conversation) -> None:
+        self._conn = conn
+
+    @property
+    def _name(self) -> str:
+        controller: Any = self._conn.controller
+        return label_of(controller)
+
+    @property
+    def label(self) -> str:
+        return f"{self._name}({self._conn.label})"
+
+    def rows(self, upstream: Any, scope: Scope) -> Iterator[Any]:
+        conn = self._conn
+        found = inspect.getattr_static(kind_of(conn), "controller")
+        made = conn.controller() if is_a(found, FunctionType) else conn.controller(conn)
+        if made is None or inspect.iscoroutine(made):
+            if made is not None:
+                made.close()
+            raise TypeError(
+                f"the controller {self._name} must yield or return what is to be written, but it returned "
+                f"{type(made).__name__}. Write it as a generator: `for row in conn: yield ...`"
+            )
+        if is_a(made, GeneratorType):
+            return with_instructions(made, scope)  # `conn`, and what takes its rows, look at the clock
+        return stage_of(made).open_in(scope)
+
+
+class Link:
+    """What flow keeps of one connection, from connectionMade until both the chain and the connection have ended."""
+
+    def __init__(self, conn: Conversation, terms: Terms) -> None:
+        self.conn = conn
+        self.terms = terms
+        self.transport: Any = conn.transport
+        loop = loop_for(the_reactor(terms.reactor or getattr(self.transport, "reactor", None)))
+        self.run = Run(Controlled(conn), loop, terms.options)
+        self.run.begin(handed_to(self.write))
+        self.driven = Driven(self.run, self._ended)
+        self.inbox = self._new_inbox(conn.label)
+        self.events: dict[str, Inbox] = {}
+        self._tagged = len(terms.callbacks) > 1
+        # Who stops reading: a base class that splits pieces into messages can stop between two of them.
+        self._source: Any = conn if hasattr(conn, "pauseProducing") else self.transport
+        self._full = 0  # inboxes that are full
+        self._send: Callable[[Any], object] = self._write_bytes if terms.send is None else getattr(conn, terms.send)
+        self.outbox = Outbox(self.transport, terms.streaming, self._touch)
+        self.over = False  # the chain has ended
+        self.lost = False  # the connection has ended
+        self.finished = False  # both have, and those who wanted to know were told
+        self.gone: BaseException | None = None  # raised where the chain writes, when nobody is there
+        self._read_closed = False
+        self._outcome: failure.Failure | None = None
+        self._timers: dict[str, Handle] = {}
+        if conn.flow_watch is not None:
+            conn.flow_watch(conn, True)
+        self._watched = terms.idle is not None
+        self._last = loop.time()
+        if terms.timeout is not None:
+            self._after("timeout", terms.timeout, partial(self._late, f"lasted more than {terms.timeout:g} s"))
+        if terms.idle is not None:
+            self._after("idle", terms.idle, self._look)
+
+    def _new_inbox(self, name: str) -> Inbox:
+        return Inbox(name, self.terms, self.run, self._pause, self._resume)
+
+    def event(self, name: str) -> Inbox:
+        """The inbox of one callback, from now on."""
+        if name not in self.events:
+            self.events[name] = self._new_inbox(f"{self.conn.label}.events.{name}")
+            if self.lost or self._read_closed:
+                self.events[name].channel.end(None)
+        return self.events[name]
+
+    # ---- what arrives
+
+    def arrived(self, name: str, row: Any) -> None:
+        if self._watched:
+            self._touch()
+        inbox = self.inbox
+        if name in self.events:
+            inbox = self.events[name]
+        elif self._tagged:
+            row = Event(name, row)
+        channel = inbox.channel
+        if channel.closed or channel.ended:
+            self.run.drop([row])
+        else:
+            channel.push_one(row)  # over the limit, if need be: one piece may hold many messages
+
+    def _pause(self) -> None:
+        self._full += 1
+        if self._full == 1:
+            self._source.pauseProducing()
+
+    def _resume(self) -> None:
+        """In the reactor's next turn: a base class may call back at once, and here a chain is running."""
+        self._full -= 1
+        if self._full == 0:
+            self.run.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._full or self.lost:
+            return
+        if not self._read_closed:
+            self._source.resumeProducing()
+        elif self._source is self.conn:  # it was paused when the end came, and has messages left
+            base: Any = self.conn
+            base.paused = False
+            base.dataReceived(b"")
+            self.read_closed()
+
+    def read_closed(self) -> None:
+        """The peer will send no more: the end of the input. Writing goes on."""
+        self._read_closed = True
+        if self.over:
+            self.transport.loseConnection()
+        elif not (self._full and self._source is self.conn):
+            self._end_input()
+
+    def _end_input(self) -> None:
+        for inbox in (self.inbox, *self.events.values()):
+            inbox.channel.end(None)
+
+    # ---- what is written
+
+    def write(self, row: Any) -> None:
+        """On the chain's own stack: writes a row, and waits while the transport has no room for more."""
+        outbox = self.outbox
+        if outbox.full:
+            wait(outbox)
+        if self.gone is not None:
+            raise self.gone
+        self._send(row)
+        if self._watched:
+            self._touch()
+        if outbox.pulled:
+            outbox.full = True  # a transport that pulls wants no more until it asks
+        if outbox.full:
+            wait(outbox)
+
+    def write_from(self, row: Any) -> None:
+        """From anywhere: `write` inside the chain; elsewhere nothing can wait, and nobody needs to know of a loss."""
+        strand = current()
+        if strand is not None and strand.owner is self.run:
+            self.write(row)
+        elif not self.lost:
+            self._send(row)
+
+    def _write_bytes(self, row: Any) -> None:
+        if type(row) is not bytes:
+            if not is_a(row, (bytes, bytearray, memoryview)):
+                raise TypeError(
+                    f"the controller yielded {type(row).__name__}, and a connection writes bytes: yield "
+                    f"{'row.encode()' if is_a(row, str) else 'bytes'}, or say what writes such rows with "
+                    'makeProtocol(send="sendLine")'
+                )
+            row = bytes(row)
+        self.transport.write(row)
+
+    # ---- time
+
+    def _after(self, name: str, seconds: float, f: Callable[[], None]) -> None:
+        self._timers[name] = self.run.loop.call_later(seconds, f)
+
+    def _touch(self) -> None:
+        self._last = self.run.loop.time()
+
+    def _look(self) -> None:
+        """One timer for all of a connection's life: it looks when the last traffic was, and waits for the rest."""
+        assert self.terms.idle is not None
+        left = self._last + self.terms.idle - self.run.loop.time()
+        if left > 0:
+            self._after("idle", left, self._look)
+        else:
+            self._late(f"was idle for {self.terms.idle:g} s")
+
+    def _late(self, what: str) -> None:
+        self.cancel(TimeoutError(f"{self.conn.label} {what}"))
+
+    # ---- ends
+
+    def cancel(self, cause: BaseException) -> None:
+        """Ends the chain, and with it the connection: `cause` says why."""
+        if self.lost:
+            return
+        if self.over:
+            self._outcome = self._outcome or _Failure(cause)
+            self._abort()
+            return
+        self._cancel_chain(cause)
+
+    def _cancel_chain(self, cause: BaseException) -> None:
+        self.gone = Cancelled(f"flow: {self.conn.label} has ended: {cause}")
+        self.gone.__cause__ = cause
+        self.driven.cancel(self.gone)
+
+    def _ended(self, error: BaseException | None) -> None:
+        """The chain has ended, in whatever way."""
+        self.over = True
+        for inbox in (self.inbox, *self.events.values()):
+            inbox.channel.close()
+        if isinstance(error, Cancelled):
+            cause = error.__cause__
+            self._outcome = _Failure(cause) if isinstance(cause, Exception) else failed(error)
+        elif isinstance(error, Exception):
+            self._outcome = failed(error)
+            if not self.conn.flow_finishing:
+                _log.err(self._outcome, f"flow: {self.run.stage!r} failed")
+        if self.lost:
+            self._finish()
+        else:
+            self.outbox.end()
+            if error is None:
+                self._close()
+            elif isinstance(error, Exception):
+                self._abort_when_sent()
+            else:
+                self._abort()
+        if error is not None and not isinstance(error, (Exception, Cancelled)):
+            raise error  # an interrupt or an exit
+
+    def _close(self) -> None:
+        """Sends what was written, then closes.
+
+        A socket that is closed while something unread is in it is reset, and the reset may overtake what was written
+        last. So where the peer may still be sending, only the writing side is closed at first
+        (test_twisted_protocol.py::test_the_last_rows_arrive_although_the_peer_goes_on_sending).
+        """
+        transport = self.transport
+        can_half_close = _can_half_close.providedBy(transport) and not getattr(transport, "TLS", False)
+        if self._read_closed or not can_half_close:
+            transport.loseConnection()
+            return
+        if self.terms.options.cleanup < float("inf"):
+            self._after("close", self.terms.options.cleanup, transport.loseConnection)
+        transport.loseWriteConnection()
+        if self._full:
+            self._full = 0
+            self._source.resumeProducing()  # what comes is dropped
+
+    def _abort_when_sent(self) -> None:
+        """Sends what was written, then resets the connection: a peer can tell a failure from an end."""
+        transport = self.transport
+        if not (hasattr(transport, "startWriting") and hasattr(transport, "registerProducer")):
+            self._abort()
+            return
+        if self.terms.options.cleanup < float("inf"):
+            self._after("close", self.terms.options.cleanup, self._abort)
+        transport.registerProducer(Last(transport), False)
+        transport.startWriting()
+
+    def _abort(self) -> None:
+        getattr(self.transport, "abortConnection", self.transport.loseConnection)()
+
+    def connection_lost(self, reason: failure.Failure) -> None:
+        """The connection has ended, in whatever way."""
+        self.lost = True
+        for timer in self._timers.values():
+            timer.cancel()
+        lost: Any = reason
+        error: BaseException = lost.value
+        if self.over:
+            if self._outcome is None and not isinstance(error, self.terms.well):
+                self._outcome = reason
+            self._finish()
+            return
+        unread = any(inbox.channel.held or inbox.channel.wanted for inbox in (self.inbox, *self.events.values()))
+        if isinstance(error, self.terms.trap):
+            self.arrived("connectionLost", error)
+        elif self._read_closed or not isinstance(error, self.terms.well) or not unread:
+            self._cancel_chain(error)
+            self.outbox.stopProducing()
+            return
+        # An end of the input: what has arrived is read first. Nothing can be written any more.
+        self.gone = Cancelled(f"flow: {self.conn.label} has ended: {error}")
+        self.gone.__cause__ = error
+        self.outbox.stopProducing()
+        self._end_input()
+
+    def _finish(self) -> None:
+        self.finished = True
+        if self.conn.flow_watch is not None:
+            self.conn.flow_watch(self.conn, False)
+        waiting, self.conn.flow_finishing = self.conn.flow_finishing, ()
+        for deferred in waiting:
+            self.tell(deferred)
+
+    def tell(self, deferred: defer.Deferred[Any]) -> None:
+        """How it ended."""
+        if self._outcome is None:
+            deferred.callback(self.conn)
+        else:
+            deferred.errback(self._outcome)
