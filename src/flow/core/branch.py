@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .driven import SignalWait, Wait, waiting
+from .driven import Wait
 from .instruction import TURN, Cooperate, Signal
 from .microthread import ROW, MicroThread, Strand
 from .run import NoLongerRead, Scope, raise_first
@@ -36,7 +36,7 @@ class Branch:
         self.stage = stage
         self.index = index
         self.thread: MicroThread | None = None
-        self.wait: Wait | SignalWait | None = None
+        self.wait: Wait | None = None
         self.waits = False
         self.value: Any = None  # what its wait gave, until it is stepped again
         self.error: BaseException | None = None
@@ -163,7 +163,7 @@ class Branches:
             assert branch.thread is not None
             self._waiting += 1
             branch.waits = True
-            wait = waiting(branch.thread, outcome, partial(self._resumed, branch))
+            wait = Wait(branch.thread, outcome, partial(self._resumed, branch))
             branch.wait = wait if branch.waits else None  # its resume may have been called at once
         return outcome
 

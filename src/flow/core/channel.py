@@ -85,7 +85,12 @@ class Channel(Generic[T]):
             pause = None if room else self._filled()
         if pause is not None:
             pause()
-        self._arrived.set()
+        arrived = self._arrived  # Signal.set, in place
+        arrived.happened = True
+        waiter = arrived.waiter
+        if waiter is not None:
+            arrived.waiter = None
+            waiter()
         return room
 
     def offer_one(self, row: T) -> bool:
@@ -177,7 +182,7 @@ class Channel(Generic[T]):
     @property
     def wanted(self) -> bool:
         """Does the reader wait for a row?"""
-        return self._arrived.awaited
+        return self._arrived.waiter is not None
 
     # ---- the reading side
 
@@ -191,15 +196,14 @@ class Channel(Generic[T]):
             return 0
         with self._lock:  # a push may be adding a row to this very block
             block = self._blocks.popleft()
-        self._current = iter(block)  # before a hook is called, which may fail: the row is there then, to be counted
-        count = len(block)
-        if count == 1:
-            self._used(1)
+            count = len(block)
+            self._current = iter(block)  # before a hook is called, which may fail: the row is there, to be counted
+            if count == 1:
+                self.held -= 1
+            told = count == 1 and (self.paused or self._blocked or self._waiting)
+        if told:
+            self._used(0)
         return count
-
-    @property
-    def _at_end(self) -> bool:
-        return self.ended and not self._blocks
 
     def _used(self, count: int) -> None:
         """The reader has used rows up. Producers that wait go on when half of the room is free: few switches."""
@@ -240,7 +244,7 @@ class Channel(Generic[T]):
             while True:
                 count = self._take()
                 if not count:
-                    if self._at_end:
+                    if self.ended and not self._blocks:
                         break
                     strand.pause(self._arrived)
                     continue
@@ -259,7 +263,7 @@ class Channel(Generic[T]):
         while True:
             count = self._take()
             if not count:
-                if self._at_end:
+                if self.ended and not self._blocks:
                     break
                 wait(self._arrived)
                 continue

@@ -15,11 +15,11 @@ from typing import Any
 from greenlet import getcurrent
 
 from ..errors import Cancelled
-from .instruction import TURN, Handle, Loop, Resume, Signal
+from .instruction import TURN, Handle, Resume, Signal
 from .microthread import ROW, MicroThread, unwanted
 from .run import Run, live
 
-__all__ = ["Driven", "SignalWait", "Wait", "abandon", "raise_swallowed", "waiting"]
+__all__ = ["Driven", "Wait", "abandon", "raise_swallowed"]
 
 
 def raise_swallowed(run: Run) -> None:
@@ -92,34 +92,48 @@ class Wait:
             self._handle.cancel()
 
 
-class SignalWait(Resume):
-    """The usual wait, for something that is pushed: it needs no timer, and can't fail to begin. As `Wait`."""
+class Pushed(Resume):
+    """The usual wait of a driven run, for something that is pushed. It needs no timer, can't fail to begin, and is used
+    again and again: a connection has one for each message.
+    """
 
-    __slots__ = ("_signal",)
+    __slots__ = ("_armed", "_driven", "_number", "_signal")
 
-    def __init__(self, loop: Loop, signal: Signal, then: Callable[[Any, BaseException | None], None]) -> None:
-        self.loop = loop
-        self._then = then
+    def __init__(self, driven: Driven) -> None:
+        self.loop = driven.run.loop
+        self._driven = driven
+        self._signal: Signal | None = None
+        self._armed = False
+        self._number = 0
+
+    def begin(self, signal: Signal) -> None:
         self._signal = signal
+        self._number += 1
+        self._armed = True
+        signal.waiter = self
+
+    def __call__(self, value: Any = None, /) -> None:
+        if get_ident() != self.loop.thread:
+            number = self._number
+            self.loop.call_threadsafe(lambda: self._late(number))
+        elif self._armed:
+            self._armed = False
+            self._driven.resume(value, None)
+
+    def _late(self, number: int) -> None:
+        """From another thread: meanwhile it may be another wait."""
+        if number == self._number:
+            self()
+
+    def forget(self) -> None:
+        self._armed = False
+        if self._signal is not None:
+            self._signal.cancel()
 
     def cancel(self, error: BaseException) -> bool:
-        self.give_up()
+        """As `Wait.cancel`."""
+        self.forget()
         return False
-
-    def give_up(self) -> None:
-        self._then = None
-        self._signal.cancel()
-
-
-def waiting(
-    strand: MicroThread, instruction: Any, then: Callable[[Any, BaseException | None], None]
-) -> Wait | SignalWait:
-    """Begins a wait of a strand."""
-    if type(instruction) is Signal and strand.handling is None:
-        wait = SignalWait(strand.loop, instruction, then)
-        instruction.callLater(wait)
-        return wait
-    return Wait(strand, instruction, then)
 
 
 class Driven:
@@ -129,16 +143,18 @@ class Driven:
     next turn, so that chains never nest into each other and the stack does not grow.
     """
 
-    __slots__ = ("_ended", "_wait", "run", "stepping")
+    __slots__ = ("_ended", "_later", "_pushed", "_wait", "run", "stepping")
 
     def __init__(self, run: Run, ended: Callable[[BaseException | None], object]) -> None:
         self.run = run
         self.stepping = False
         self._ended = ended
-        self._wait: Wait | SignalWait | None = None
+        self._wait: Wait | Pushed | None = None
+        self._pushed = Pushed(self)
+        self._later: tuple[Any, BaseException | None] | None = None  # what the step of the loop's next turn is given
 
     def start(self) -> None:
-        self._soon(None, None)
+        self.resume(None, None)
 
     def cancel(self, error: BaseException) -> None:
         """Raises `error` where the chain waits, and at each later wait but those of cleanups. A no-op after the end."""
@@ -148,20 +164,30 @@ class Driven:
             return
         thread.cancelled = error
         wait = self._wait
-        if wait is not None and not wait.cancel(error):
+        if self._later is not None:
+            self._later = (None, error)
+        elif wait is not None and not wait.cancel(error):
             self._wait = None
-            self._soon(None, error)
+            self.resume(None, error)
 
     def close(self) -> None:
         """Closes a run that has handed over a row and is paused there."""
-        self._soon(None, GeneratorExit())
+        self.resume(None, GeneratorExit())
 
-    def _soon(self, value: Any, error: BaseException | None) -> None:
+    def resume(self, value: Any, error: BaseException | None) -> None:
+        """What the chain waits for is there."""
         if self.stepping or type(getcurrent()) is MicroThread:
             with suppress(RuntimeError):  # the loop is closed: there is no later
-                self.run.loop.call_soon(lambda: self._go(value, error))
+                if self._later is None:
+                    self.run.loop.call_soon(self._go_on)
+                self._later = (value, error)
                 return
         self._go(value, error)
+
+    def _go_on(self) -> None:
+        if self._later is not None:
+            (value, error), self._later = self._later, None
+            self._go(value, error)
 
     def _go(self, value: Any, error: BaseException | None) -> None:
         # The way of every row that is pushed to a connection: no more is done here than must be.
@@ -170,38 +196,49 @@ class Driven:
         loop = run.loop
         if run.over:
             return
-        if error is None:
-            if not thread:
-                error = thread.cancelled  # cancelled before its first step
-            if error is None and loop.used >= run.slice:
-                self._wait = Wait(thread, TURN, self._go)
-                return
-        self._wait = None
-        run.deadline = loop.enter(run.slice)
-        self.stepping = True
-        try:
+        while True:
             if error is None:
-                hub = getcurrent()  # MicroThread.step, in place
-                if thread.parent is not hub:
-                    thread.parent = hub
-                outcome = thread.switch(value)
-            else:
-                outcome = thread.step_error(error)
-            while outcome is ROW:
-                outcome = thread.step()
-            if outcome is None:
-                raise_swallowed(run)
-        except BaseException as failure:
+                if not thread:
+                    error = thread.cancelled  # cancelled before its first step
+                if error is None and loop.used >= run.slice:
+                    self._wait = Wait(thread, TURN, self._go)
+                    return
+            self._wait = None
+            run.deadline = loop.enter(run.slice)
+            self.stepping = True
+            try:
+                if error is None:
+                    hub = getcurrent()  # MicroThread.step, in place
+                    if thread.parent is not hub:
+                        thread.parent = hub
+                    outcome = thread.switch(value)
+                else:
+                    outcome = thread.step_error(error)
+                while outcome is ROW:
+                    outcome = thread.step()
+                if outcome is None:
+                    raise_swallowed(run)
+            except BaseException as failure:
+                self.stepping = False
+                loop.leave()
+                self._finish(failure)
+                return
             self.stepping = False
             loop.leave()
-            self._finish(failure)
-            return
-        self.stepping = False
-        loop.leave()
-        if outcome is None:
-            self._finish(None)
-        else:
-            self._wait = waiting(thread, outcome, self._soon)
+            if outcome is None:
+                self._finish(None)
+                return
+            if type(outcome) is not Signal or thread.handling is not None:
+                self._wait = Wait(thread, outcome, self.resume)
+                return
+            self._wait = self._pushed
+            self._pushed.begin(outcome)
+            # Published first, and looked at after: see Signal.callLater. What was pushed meanwhile is read at once,
+            # here and not in a call, so that the stack does not grow.
+            if not outcome.happened:
+                return
+            self._pushed.forget()
+            value = error = None
 
     def _finish(self, error: BaseException | None) -> None:
         self.run.end()

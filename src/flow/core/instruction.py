@@ -168,38 +168,33 @@ class Signal(CallLater):
     (test_waiting.py::test_only_its_own_wait_resumes_a_branch).
     """
 
-    __slots__ = ("_resume", "happened")
+    __slots__ = ("happened", "waiter")
 
     def __init__(self) -> None:
         self.happened = False
-        self._resume: Resume | None = None
+        self.waiter: Resume | None = None
 
     def set(self) -> None:
         self.happened = True
-        resume = self._resume
+        resume = self.waiter
         if resume is not None:
-            self._resume = None
+            self.waiter = None
             resume()
 
     def callLater(self, resume: Resume, /) -> Handle | None:
         # Publish the resume first and look at the flag after: a set() from another thread between the two then
         # fires twice at worst, and a Resume fires once (test_threads.py::test_no_wake_up_is_lost).
-        self._resume = resume
+        self.waiter = resume
         if self.happened:
-            self._resume = None
+            self.waiter = None
             resume()
         return self
 
     def cancel(self) -> None:
-        self._resume = None
+        self.waiter = None
 
     def clear(self) -> None:
         self.happened = False
-
-    @property
-    def awaited(self) -> bool:
-        """Does a chain wait for it?"""
-        return self._resume is not None
 
 
 def seconds_of(value: float, name: str) -> float:

@@ -27,7 +27,7 @@ from ..core.run import Run, Scope
 from ..core.source import is_a, kind_of, with_instructions
 from ..core.stage import Stage, label_of
 from ..core.wrap import stage_of
-from ..errors import Cancelled
+from ..errors import Cancelled, ClosedError
 from ..loops._twisted import failed, loop_for, the_reactor
 from .twisted_boxes import Event, Inbox, Last, Outbox, Terms
 
@@ -89,6 +89,7 @@ class Link:
         # Who stops reading: a base class that splits pieces into messages can stop between two of them.
         self._source: Any = conn if hasattr(conn, "pauseProducing") else self.transport
         self._full = 0  # inboxes that are full
+        self._plain = terms.send is None
         self._send: Callable[[Any], object] = self._write_bytes if terms.send is None else getattr(conn, terms.send)
         self.outbox = Outbox(self.transport, terms.streaming, self._touch)
         self.over = False  # the chain has ended
@@ -128,11 +129,10 @@ class Link:
             inbox = self.events[name]
         elif self._tagged:
             row = Event(name, row)
-        channel = inbox.channel
-        if channel.closed or channel.ended:
+        try:
+            inbox.channel.push_one(row)  # over the limit, if need be: one piece may hold many messages
+        except ClosedError:
             self.run.drop([row])
-        else:
-            channel.push_one(row)  # over the limit, if need be: one piece may hold many messages
 
     def _pause(self) -> None:
         self._full += 1
@@ -177,7 +177,10 @@ class Link:
             wait(outbox)
         if self.gone is not None:
             raise self.gone
-        self._send(row)
+        if self._plain and type(row) is bytes:
+            self.transport.write(row)
+        else:
+            self._send(row)
         if self._watched:
             self._touch()
         if outbox.pulled:
