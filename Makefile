@@ -35,6 +35,19 @@ help: ## list the targets (this text)
 demo: $(STAMPS)/demo ## see a flow at work: index the standard library
 	$(BIN)/python examples/index_stdlib.py $(ARGS)
 
+PROGRAMS := $(sort $(filter-out _%,$(basename $(notdir $(wildcard examples/*.py)))))
+
+.PHONY: run
+run: $(STAMPS)/demo ## run a program of examples/: make run EXAMPLE=crawl ARGS="--workers 1"
+	$(BIN)/python examples/$(EXAMPLE).py $(ARGS)
+
+# Said before anything is installed.
+ifneq ($(filter run,$(MAKECMDGOALS)),)
+ifeq ($(filter $(EXAMPLE),$(PROGRAMS)),)
+$(error say which program to run: make run EXAMPLE=... (one of $(PROGRAMS)))
+endif
+endif
+
 .PHONY: test
 test: $(STAMPS)/dev ## run all tests (ARGS="-k merge -x" goes to pytest)
 	$(RUN) pytest $(ARGS)
@@ -56,8 +69,11 @@ types: $(STAMPS)/dev $(NODE) ## check types with mypy and pyright
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) pyright --pythonpath $(BIN)/python
 
 .PHONY: docs
-docs: $(STAMPS)/dev ## run every piece of code that the documentation shows
+docs: $(STAMPS)/dev $(STAMPS)/docs ## run all code that the book shows, then build the book into site/
 	$(RUN) pytest tests/docs $(ARGS)
+	@# The variable: or material's notice about its successor stands among what matters.
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+	@echo 'the book is in site/index.html; with search: python3 -m http.server -d site'
 
 .PHONY: examples
 examples: $(STAMPS)/dev ## run every program in examples/ as a test
@@ -69,16 +85,16 @@ bench: $(STAMPS)/bench ## measure flow beside other libraries (ARGS goes to the 
 
 .PHONY: clean
 clean: ## remove the environments and all that was built or cached
-	rm -rf .venv .venv-* build dist src/*.egg-info .coverage .coverage.* htmlcov
+	rm -rf .venv .venv-* build dist site src/*.egg-info .coverage .coverage.* htmlcov
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests examples bench docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	find src -name '*_cy.c' -exec rm -f {} + -o -name '*_cy.*.so' -exec rm -f {} +
 
 # --- The environment -------------------------------------------------------------------------------------------------
 
 # An extra is installed again when pyproject.toml changed or the environment is a new one. No --upgrade: what is there and
 # fits is left alone.
-$(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/bench: pyproject.toml $(STAMPS)/python
+$(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/bench: pyproject.toml $(STAMPS)/python
 	$(INSTALL) -e '.[$(@F)]'
 	@touch $@
 

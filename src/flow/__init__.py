@@ -65,6 +65,7 @@ from .errors import (
 )
 from .io import files as files  # files join what wrap() takes
 from .io.framing import LineBreak as LineBreak
+from .io.framing import chunks as chunks
 from .io.framing import lines as lines
 from .offload.threads import Threaded as Threaded
 from .sql import QueryIterator as QueryIterator

@@ -16,7 +16,7 @@ from ..core.stage import Pipe
 from ..core.wrap import stage_of
 from ..errors import LineTooLongError
 
-__all__ = ["MAX_LENGTH", "LineBreak", "lines"]
+__all__ = ["MAX_LENGTH", "LineBreak", "chunks", "lines"]
 
 MAX_LENGTH = 65_536
 """The longest line, in bytes or characters without its delimiter, unless it is told otherwise."""
@@ -52,10 +52,38 @@ def lines(delimiter: Any = b"\n", *, max_length: int | None = MAX_LENGTH, traili
             raise TypeError(f"lines(max_length) must be a whole number or None, not {type(max_length).__name__}")
         if max_length < 1:
             raise ValueError(f"lines(max_length) must be at least 1, not {max_length}")
+    _check_trailing("lines", trailing)
+    return _named(partial(_lines, delimiter, max_length, trailing), "lines")
+
+
+def _check_trailing(of: str, trailing: Any) -> None:
     if trailing not in ("row", "drop", "error"):
-        raise ValueError(f'lines(trailing) must be "row", "drop" or "error", not {trailing!r}')
-    stage = partial(_lines, delimiter, max_length, trailing)
-    stage.__name__ = stage.__qualname__ = "lines"  # type: ignore[attr-defined]
+        raise ValueError(f'{of}(trailing) must be "row", "drop" or "error", not {trailing!r}')
+
+
+def _named(stage: Any, name: str) -> Any:
+    """A partial that errors and notes call by its name."""
+    stage.__name__ = stage.__qualname__ = name
+    return stage
+
+
+def chunks(size: int, *, trailing: Trailing = "row") -> Callable[[Iterable[AnyStr]], Iterator[AnyStr]]:
+    r"""A stage that makes pieces of exactly `size` bytes, or characters, out of pieces of any size.
+
+    ``pieces | flow.chunks(4096)``: in order, and any split of the same stream gives the same chunks. Holds less than
+    one chunk, and one piece. `trailing` says what becomes of an end that is shorter: "row" (the last chunk), "drop", or
+    "error" (ValueError). Raises ValueError or TypeError at once for a size below 1 or another word.
+
+        flow.wrap([b"ab", b"cde"]) | flow.chunks(2)        # b'ab', b'cd', b'e'
+    """
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"chunks(size) must be a whole number, not {type(size).__name__}")
+    if size < 1:
+        raise ValueError(f"chunks(size) must be at least 1, not {size}")
+    _check_trailing("chunks", trailing)
+    stage: Callable[[Iterable[AnyStr]], Iterator[AnyStr]] = _named(
+        partial(_chunks, size, trailing), f"chunks({size})"
+    )
     return stage
 
 
@@ -136,23 +164,59 @@ def _lines(delimiter: Any, limit: int | None, trailing: str, pieces: Iterable[An
             yield line
 
 
+def _chunks(size: int, trailing: str, pieces: Iterable[Any]) -> Generator[Any]:
+    held: list[Any] = []  # less than a chunk, in pieces: joined once, when it is whole
+    has = 0
+    empty: Any = None
+    for piece in pieces:
+        if empty is None:
+            empty = _empty(piece, "chunks")
+        if not isinstance(piece, type(empty)):
+            piece = _same_kind(piece, empty, "chunks")
+        start = 0
+        if held:
+            start = size - has
+            held.append(piece[:start])
+            has += len(held[-1])
+            if has < size:
+                continue
+            yield empty.join(held)
+        end = start + (len(piece) - start) // size * size
+        for at in range(start, end, size):
+            yield piece[at : at + size]
+        held = [piece[end:]] if end < len(piece) else []
+        has = len(piece) - end
+    if held:
+        if trailing == "error":
+            raise ValueError(f"the last chunk has {has} of {size}: it begins with {empty.join(held)[:60]!r}")
+        if trailing == "row":
+            yield empty.join(held)
+
+
 def _fitting(piece: Any, delimiter: Any) -> tuple[Any, Any]:
     """The empty value of the pieces' kind, and the delimiter in that kind."""
+    empty = _empty(piece, "lines")
+    if isinstance(empty, str):
+        return empty, delimiter if isinstance(delimiter, str) else delimiter.decode("ascii")
+    if isinstance(delimiter, str):
+        raise TypeError(
+            f"lines({delimiter!r}) got pieces of bytes: give the delimiter as bytes, or decode the pieces first"
+        )
+    return empty, delimiter
+
+
+def _empty(piece: Any, of: str) -> Any:
     if isinstance(piece, str):
-        return "", delimiter if isinstance(delimiter, str) else delimiter.decode("ascii")
+        return ""
     if isinstance(piece, (bytes, bytearray, memoryview)):
-        if isinstance(delimiter, str):
-            raise TypeError(
-                f"lines({delimiter!r}) got pieces of bytes: give the delimiter as bytes, or decode the pieces first"
-            )
-        return b"", delimiter
-    raise TypeError(f"lines() takes pieces of bytes or str, not {type(piece).__name__}")
+        return b""
+    raise TypeError(f"{of}() takes pieces of bytes or str, not {type(piece).__name__}")
 
 
-def _same_kind(piece: Any, empty: Any) -> Any:
+def _same_kind(piece: Any, empty: Any, of: str = "lines") -> Any:
     if is_a(empty, bytes) and is_a(piece, (bytearray, memoryview)):
         return bytes(piece)
-    raise TypeError(f"lines() got a piece of {type(piece).__name__} after pieces of {type(empty).__name__}")
+    raise TypeError(f"{of}() got a piece of {type(piece).__name__} after pieces of {type(empty).__name__}")
 
 
 def _too_long(held: list[Any], first: Any, empty: Any, limit: int) -> LineTooLongError:

@@ -1,0 +1,34 @@
+"""Draws the pictures of the book: `python docs/draw` writes them beside the pages that show them.
+
+    python docs/draw FOLDER     # below another folder than docs/, to compare
+
+They are committed, so that the pages can be read without this; tests/docs/test_book.py holds that they are what this
+draws.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import stacks
+import timelines
+
+PICTURES = {
+    "design/engine.svg": timelines.engine,
+    "pictures/merge-and-zip.svg": timelines.merge_and_zip,
+    "pictures/pressure.svg": stacks.pressure,
+    "pictures/requests.svg": timelines.requests,
+    "pictures/stack.svg": stacks.stack,
+}
+
+
+def main(folder: Path) -> None:
+    for name, draw in PICTURES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(draw(), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1])
