@@ -22,7 +22,7 @@ def _positive(text: str) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures flow beside bare generators, native async generators and aiostream, in one run.",
+        description="Measures flow beside bare generators, native async generators, aiostream and Twisted, in one run.",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds: about 15 seconds")
     parser.add_argument(

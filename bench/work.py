@@ -6,13 +6,16 @@ What may live here: the list of workloads, one function for each group. What doe
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import flow
 
 from . import pieces as p
+from .echo import Load
 from .measure import Contestant, Goal, Workload
 
 __all__ = ["workloads"]
@@ -20,11 +23,12 @@ __all__ = ["workloads"]
 Job = Callable[[], Any]
 
 TEN = Goal(1.15, "at most 1.15 of bare", rows=1_000_000)
+ECHO = Goal(1 / 0.7, "0.7 of the trips a second (1.43)")
 MERGE = Goal(1 / 8, "8 times the rows a second (0.125)")
 
 
 def workloads() -> list[Workload]:
-    return [*_chains(), *_async_for(), *_scripts(), *_merges(), *_other_stages(), *_edges(), *_runs()]
+    return [*_chains(), *_async_for(), *_scripts(), *_merges(), *_other_stages(), *_edges(), *_connections(), *_runs()]
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -310,6 +314,37 @@ def _lines(rows: int) -> flow.Stage[Any]:
 
 # --------------------------------------------------------------------------------------------------------------------
 # Runs and waits
+
+
+def _connections() -> Iterator[Workload]:
+    trouble = "" if find_spec("twisted") else "not installed: pip install twisted"
+    yield Workload(
+        "echo",
+        "1,000 connections to an echo server in a process of its own, each with 64 bytes on their way",
+        [
+            Contestant("Twisted: a bare Protocol", partial(_echoed, "bare"), missing=trouble),
+            Contestant("flow: for piece in conn: yield piece", partial(_echoed, "plain"), goal=ECHO, missing=trouble),
+            Contestant("flow: classic, yield conn", partial(_echoed, "classic"), missing=trouble),
+            Contestant("Twisted: a coroutine and a DeferredQueue", partial(_echoed, "coroutines"), missing=trouble),
+            Contestant("asyncio: streams", partial(_echoed, "asyncio")),
+        ],
+        share=0.03,
+        unit="trip",
+        threads=True,
+    )
+
+
+@cache
+def _server(kind: str) -> Load:
+    """One of each kind, from its first use to the end of the program."""
+    load = Load(kind, 1000)
+    atexit.register(load.close)
+    return load
+
+
+def _echoed(kind: str, trips: int) -> Job:
+    load = _server(kind)
+    return lambda: (load.go(trips), load.wrong)
 
 
 def _runs() -> Iterator[Workload]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
+from operator import length_hint
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -184,6 +185,11 @@ class Channel(Generic[T]):
         """Does the reader wait for a row?"""
         return self._arrived.waiter is not None
 
+    @property
+    def unread(self) -> int:
+        """Rows that the reader has not taken. (`held` counts a block until the reader asks for the next one.)"""
+        return length_hint(self._current) + sum(map(len, self._blocks))
+
     # ---- the reading side
 
     def _take(self) -> int:
@@ -240,20 +246,38 @@ class Channel(Generic[T]):
         there is less of a stack to be moved aside.
         """
         run, clock = strand.owner, strand.loop.clock
+        arrived, blocks = self._arrived, self._blocks
         try:
             while True:
-                count = self._take()
-                if not count:
-                    if self.ended and not self._blocks:
+                arrived.happened = False
+                if not blocks:
+                    if self.ended and not blocks:
                         break
-                    strand.pause(self._arrived)
+                    strand.pause(arrived)
                     continue
-                for row in self._current:
+                if len(blocks[0]) == 1:  # the usual case, without a call
+                    with self._lock:
+                        block = blocks.popleft()
+                        row = block[0]
+                        if len(block) > 1:  # a push has added a row to this very block
+                            blocks.appendleft(block[1:])
+                        self.held -= 1
+                        told = self.paused or self._blocked or self._waiting
+                    if told:
+                        self._current = iter((row,))  # where it is counted, should a hook fail
+                        self._used(0)
+                        self._current = iter(())
                     yield row
-                    if clock() >= run.deadline:
-                        strand.pause(TURN)
-                if count > 1:
-                    self._used(count)
+                else:
+                    count = self._take()
+                    for row in self._current:
+                        yield row
+                        if clock() >= run.deadline:
+                            strand.pause(TURN)
+                    if count > 1:
+                        self._used(count)
+                if blocks and clock() >= run.deadline:
+                    strand.pause(TURN)
             self._raise()
         finally:
             self.close()

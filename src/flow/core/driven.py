@@ -97,38 +97,32 @@ class Pushed(Resume):
     again and again: a connection has one for each message.
     """
 
-    __slots__ = ("_armed", "_driven", "_number", "_signal")
+    __slots__ = ("_driven", "armed", "number", "signal")
 
     def __init__(self, driven: Driven) -> None:
         self.loop = driven.run.loop
         self._driven = driven
-        self._signal: Signal | None = None
-        self._armed = False
-        self._number = 0
-
-    def begin(self, signal: Signal) -> None:
-        self._signal = signal
-        self._number += 1
-        self._armed = True
-        signal.waiter = self
+        self.signal: Signal | None = None
+        self.armed = False
+        self.number = 0
 
     def __call__(self, value: Any = None, /) -> None:
         if get_ident() != self.loop.thread:
-            number = self._number
+            number = self.number
             self.loop.call_threadsafe(lambda: self._late(number))
-        elif self._armed:
-            self._armed = False
+        elif self.armed:
+            self.armed = False
             self._driven.resume(value, None)
 
     def _late(self, number: int) -> None:
         """From another thread: meanwhile it may be another wait."""
-        if number == self._number:
+        if number == self.number:
             self()
 
     def forget(self) -> None:
-        self._armed = False
-        if self._signal is not None:
-            self._signal.cancel()
+        self.armed = False
+        if self.signal is not None:
+            self.signal.cancel()
 
     def cancel(self, error: BaseException) -> bool:
         """As `Wait.cancel`."""
@@ -231,13 +225,16 @@ class Driven:
             if type(outcome) is not Signal or thread.handling is not None:
                 self._wait = Wait(thread, outcome, self.resume)
                 return
-            self._wait = self._pushed
-            self._pushed.begin(outcome)
+            self._wait = pushed = self._pushed
+            pushed.signal = outcome
+            pushed.number += 1
+            pushed.armed = True
+            outcome.waiter = pushed
             # Published first, and looked at after: see Signal.callLater. What was pushed meanwhile is read at once,
             # here and not in a call, so that the stack does not grow.
             if not outcome.happened:
                 return
-            self._pushed.forget()
+            pushed.forget()
             value = error = None
 
     def _finish(self, error: BaseException | None) -> None:

@@ -279,6 +279,8 @@ class Run:
     def cleanup_deadline(self, strand: Strand) -> float | None:
         """Until when the strand's wait may last, when it is part of a cleanup after a cancel (the loop's time)."""
         error = strand.handling
+        if isinstance(error, GeneratorExit):  # an upstream generator is closed, perhaps because of a cancel below it
+            error = strand.cancelled
         return None if error is None else self.cleanup_deadline_of(error)
 
     def cleanup_deadline_of(self, error: BaseException) -> float | None:

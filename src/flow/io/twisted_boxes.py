@@ -6,12 +6,14 @@ transport; `Event`; and `Terms`, which are checked where the user wrote them. Wh
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from twisted.internet import interfaces
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.protocols.policies import ProtocolWrapper
 from zope import interface  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from ..core.channel import Channel
@@ -21,7 +23,19 @@ from ..core.source import bound_of, is_a
 from ..core.stage import Stage
 from ..errors import AlreadyReadError
 
-__all__ = ["MESSAGES", "PIECES", "Event", "Inbox", "Last", "Outbox", "Terms", "implementer"]
+__all__ = [
+    "MESSAGES",
+    "PIECES",
+    "Event",
+    "Inbox",
+    "Last",
+    "Outbox",
+    "Terms",
+    "bottom_of",
+    "implementer",
+    "is_secure",
+    "unacknowledged",
+]
 
 implementer: Any = interface.implementer
 """zope's, which has no types."""
@@ -66,7 +80,7 @@ class Terms:
         reactor: Any = None,
     ) -> None:
         self.callbacks = ((callbacks,) if isinstance(callbacks, str) else tuple(callbacks)) or ("dataReceived",)
-        self.trap: tuple[type[BaseException], ...] = (trap,) if is_a(trap, type) else tuple(trap)
+        self.trap: tuple[type[BaseException], ...] = tuple(trap) if is_a(trap, (tuple, list)) else (trap,)
         for kind in self.trap:
             if not (is_a(kind, type) and issubclass(kind, BaseException)):
                 raise TypeError(f"makeProtocol(trap=...) takes exception classes, not {kind!r}")
@@ -124,6 +138,11 @@ class Inbox(Stage[Any]):
     def rows(self, upstream: Any, scope: Scope) -> Iterator[Any]:
         return self.channel.turns(scope.strand)
 
+    @property
+    def awaits(self) -> bool:
+        """Is there a row that was not taken yet, or does the chain wait for one?"""
+        return self.channel.wanted or self.channel.unread > 0
+
 
 @implementer(interfaces.IPushProducer, interfaces.IPullProducer)
 class Outbox(CallLater):
@@ -151,14 +170,14 @@ class Outbox(CallLater):
         self.full = True
 
     def resumeProducing(self) -> None:
-        self.full = False
-        self._drained()
-        waiting, self._waiting = self._waiting, []
-        for resume in waiting:
-            resume()
+        if self.full:
+            self._drained()
+        self.let_go()
 
     def stopProducing(self) -> None:
-        self.resumeProducing()  # what is written now finds that the connection is lost
+        """Nothing: the protocol is told next that the connection is lost, and until then nobody may write
+        (test_twisted_ends.py::test_a_loss_while_the_chain_waits_to_write).
+        """
 
     # ---- for the chain
 
@@ -169,9 +188,15 @@ class Outbox(CallLater):
         self._waiting.append(resume)
         return _Waiting(self._waiting, resume)
 
+    def let_go(self) -> None:
+        """Lets the chains that wait go on, one by one, until the transport is full again."""
+        self.full = False
+        while self._waiting and not self.full:
+            self._waiting.pop(0)()
+
     def end(self) -> None:
         """Nothing more will be written."""
-        self.stopProducing()
+        self.let_go()
         if hasattr(self.transport, "unregisterProducer"):
             self.transport.unregisterProducer()
 
@@ -187,17 +212,51 @@ class _Waiting:
 
 @implementer(interfaces.IPullProducer)
 class Last:
-    """Aborts a connection when what was written has been sent: a transport asks this producer for more then."""
+    """Calls ``sent()`` when all that was written has left the process: a transport asks this producer for more then."""
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, sent: Callable[[], object]) -> None:
         self._transport = transport
+        self._sent = sent
         self._asked = 0
 
     def resumeProducing(self) -> None:
         self._asked += 1
         if self._asked == 2:  # the first time is when it is registered
             self._transport.unregisterProducer()
-            self._transport.abortConnection()
+            self._sent()
 
     def stopProducing(self) -> None:
         pass
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Transports
+
+
+def is_secure(transport: Any) -> bool:
+    """Is there TLS in it? It ends with a message of its own, and one side of it alone can't be closed."""
+    provided: Any = interfaces.ISSLTransport
+    return bool(provided.providedBy(transport))
+
+
+def bottom_of(transport: Any) -> Any:
+    """The transport that is under TLS and other wrappers: where bytes leave the process."""
+    if getattr(transport, "TLS", False):  # by startTLS, which puts TLS between a socket's transport and itself
+        transport = transport.protocol
+    while is_a(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
+
+
+def unacknowledged(transport: Any) -> int:
+    """Bytes that the peer's system has not confirmed, where this one can tell: a reset throws them away."""
+    local: Any = interfaces.IUNIXTransport
+    if sys.platform != "linux" or local.providedBy(transport):
+        return 0
+    from fcntl import ioctl
+    from termios import TIOCOUTQ  # SIOCOUTQ, of a socket
+
+    try:
+        return int.from_bytes(ioctl(transport.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):
+        return 0

@@ -144,8 +144,12 @@ def connect(
 
 async def _converse(endpoint: Any, factory: _Factory) -> Any:
     conn = await endpoint.connect(factory)
-    try:
-        return await factory.finishing[conn]
-    except defer.CancelledError:
-        conn.cancel()
-        return await conn.notifyFinish()
+    finishing = factory.finishing[conn]
+    while True:
+        try:
+            return await finishing
+        except defer.CancelledError:
+            if conn.flow_linked().finished:
+                raise
+            conn.cancel()  # this coroutine was cancelled, perhaps not for the first time: it ends when all is closed
+            finishing = conn.notifyFinish()

@@ -23,22 +23,26 @@ from ..core.driven import Driven
 from ..core.instruction import Handle
 from ..core.microthread import current, wait
 from ..core.reader import handed_to
-from ..core.run import Run, Scope
+from ..core.run import Run, Scope, joined
 from ..core.source import is_a, kind_of, with_instructions
 from ..core.stage import Stage, label_of
 from ..core.wrap import stage_of
 from ..errors import Cancelled, ClosedError
 from ..loops._twisted import failed, loop_for, the_reactor
-from .twisted_boxes import Event, Inbox, Last, Outbox, Terms
+from .twisted_boxes import Event, Inbox, Last, Outbox, Terms, bottom_of, is_secure, unacknowledged
 
 if TYPE_CHECKING:
     from .twisted_protocol import Conversation
 
 __all__ = ["Controlled", "Link"]
 
+ARRIVAL = 0.01
+"""Seconds between two looks whether the peer's system has what was sent, before a connection is reset."""
+
 _log: Any = log  # as Any: these have no types
 _Failure: Any = failure.Failure
 _can_half_close: Any = interfaces.IHalfCloseableDescriptor
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class Controlled(Stage[Any]):
@@ -48,9 +52,16 @@ class Controlled(Stage[Any]):
         self._conn = conn
 
     @property
+    def _controller(self) -> Any:
+        """What was given as the controller, not bound to the connection."""
+        conn: Any = self._conn
+        own = vars(conn).get("controller")
+        return inspect.getattr_static(kind_of(conn), "controller") if own is None else own
+
+    @property
     def _name(self) -> str:
-        controller: Any = self._conn.controller
-        return label_of(controller)
+        found = self._controller
+        return label_of(found.__func__ if is_a(found, (staticmethod, classmethod)) else found)
 
     @property
     def label(self) -> str:
@@ -58,8 +69,11 @@ class Controlled(Stage[Any]):
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[Any]:
         conn = self._conn
-        found = inspect.getattr_static(kind_of(conn), "controller")
-        made = conn.controller() if is_a(found, FunctionType) else conn.controller(conn)
+        found = self._controller
+        if is_a(found, FunctionType) and "controller" not in vars(conn):
+            made = conn.controller()
+        else:  # a partial becomes a method, too, from Python 3.14 on: it is called as it was given
+            made = (found if is_a(found, partial) else conn.controller)(conn)
         if made is None or inspect.iscoroutine(made):
             if made is not None:
                 made.close()
@@ -81,7 +95,6 @@ class Link:
         self.transport: Any = conn.transport
         loop = loop_for(the_reactor(terms.reactor or getattr(self.transport, "reactor", None)))
         self.run = Run(Controlled(conn), loop, terms.options)
-        self.run.begin(handed_to(self.write))
         self.driven = Driven(self.run, self._ended)
         self.inbox = self._new_inbox(conn.label)
         self.events: dict[str, Inbox] = {}
@@ -89,6 +102,7 @@ class Link:
         # Who stops reading: a base class that splits pieces into messages can stop between two of them.
         self._source: Any = conn if hasattr(conn, "pauseProducing") else self.transport
         self._full = 0  # inboxes that are full
+        self._paused = False  # the source was told to stop, and not yet to go on
         self._plain = terms.send is None
         self._send: Callable[[Any], object] = self._write_bytes if terms.send is None else getattr(conn, terms.send)
         self.outbox = Outbox(self.transport, terms.streaming, self._touch)
@@ -97,6 +111,7 @@ class Link:
         self.finished = False  # both have, and those who wanted to know were told
         self.gone: BaseException | None = None  # raised where the chain writes, when nobody is there
         self._read_closed = False
+        self._last_row: BaseException | None = None
         self._outcome: failure.Failure | None = None
         self._timers: dict[str, Handle] = {}
         if conn.flow_watch is not None:
@@ -107,6 +122,10 @@ class Link:
             self._after("timeout", terms.timeout, partial(self._late, f"lasted more than {terms.timeout:g} s"))
         if terms.idle is not None:
             self._after("idle", terms.idle, self._look)
+        self.run.begin(handed_to(self.write))
+
+    def _inboxes(self) -> tuple[Inbox, ...]:
+        return self.inbox, *self.events.values()
 
     def _new_inbox(self, name: str) -> Inbox:
         return Inbox(name, self.terms, self.run, self._pause, self._resume)
@@ -115,7 +134,7 @@ class Link:
         """The inbox of one callback, from now on."""
         if name not in self.events:
             self.events[name] = self._new_inbox(f"{self.conn.label}.events.{name}")
-            if self.lost or self._read_closed:
+            if self.inbox.channel.ended:
                 self.events[name].channel.end(None)
         return self.events[name]
 
@@ -136,7 +155,8 @@ class Link:
 
     def _pause(self) -> None:
         self._full += 1
-        if self._full == 1:
+        if not self._paused:
+            self._paused = True
             self._source.pauseProducing()
 
     def _resume(self) -> None:
@@ -146,26 +166,35 @@ class Link:
             self.run.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self._full or self.lost:
+        if self._full or not self._paused:
             return
-        if not self._read_closed:
+        self._paused = False
+        if not (self._read_closed or self.lost):
             self._source.resumeProducing()
-        elif self._source is self.conn:  # it was paused when the end came, and has messages left
+            return
+        if self._source is self.conn:  # it was paused when the end came, and has messages left
             base: Any = self.conn
             base.paused = False
             base.dataReceived(b"")
-            self.read_closed()
+        if not self._paused:
+            self._end_input()
 
     def read_closed(self) -> None:
         """The peer will send no more: the end of the input. Writing goes on."""
         self._read_closed = True
         if self.over:
             self.transport.loseConnection()
-        elif not (self._full and self._source is self.conn):
+        elif not self._has_messages():
             self._end_input()
 
+    def _has_messages(self) -> bool:
+        """May the base class hold messages, because it was paused in the middle of a piece?"""
+        return self._paused and self._source is self.conn
+
     def _end_input(self) -> None:
-        for inbox in (self.inbox, *self.events.values()):
+        if self._last_row is not None:
+            self.arrived("connectionLost", self._last_row)
+        for inbox in self._inboxes():
             inbox.channel.end(None)
 
     # ---- what is written
@@ -173,7 +202,7 @@ class Link:
     def write(self, row: Any) -> None:
         """On the chain's own stack: writes a row, and waits while the transport has no room for more."""
         outbox = self.outbox
-        if outbox.full:
+        while outbox.full:
             wait(outbox)
         if self.gone is not None:
             raise self.gone
@@ -183,8 +212,8 @@ class Link:
             self._send(row)
         if self._watched:
             self._touch()
-        if outbox.pulled:
-            outbox.full = True  # a transport that pulls wants no more until it asks
+        if outbox.pulled and not (is_a(row, _BYTES) and len(row) == 0):
+            outbox.full = True  # a transport that pulls asks for more when it has sent this
         if outbox.full:
             wait(outbox)
 
@@ -198,7 +227,7 @@ class Link:
 
     def _write_bytes(self, row: Any) -> None:
         if type(row) is not bytes:
-            if not is_a(row, (bytes, bytearray, memoryview)):
+            if not is_a(row, _BYTES):
                 raise TypeError(
                     f"the controller yielded {type(row).__name__}, and a connection writes bytes: yield "
                     f"{'row.encode()' if is_a(row, str) else 'bytes'}, or say what writes such rows with "
@@ -231,24 +260,33 @@ class Link:
 
     def cancel(self, cause: BaseException) -> None:
         """Ends the chain, and with it the connection: `cause` says why."""
-        if self.lost:
-            return
-        if self.over:
+        if not self.over:
+            self._cancel_chain(cause)
+        elif not self.lost:
             self._outcome = self._outcome or _Failure(cause)
             self._abort()
-            return
-        self._cancel_chain(cause)
 
     def _cancel_chain(self, cause: BaseException) -> None:
-        self.gone = Cancelled(f"flow: {self.conn.label} has ended: {cause}")
-        self.gone.__cause__ = cause
-        self.driven.cancel(self.gone)
+        thread: Any = self.run.thread
+        if thread.cancelled is None:  # the first reason counts
+            self.driven.cancel(self._write_no_more(cause))
+
+    def _write_no_more(self, cause: BaseException) -> Cancelled:
+        self.gone = gone = Cancelled(f"flow: {self.conn.label} has ended: {cause}")
+        gone.__cause__ = cause
+        return gone
 
     def _ended(self, error: BaseException | None) -> None:
         """The chain has ended, in whatever way."""
         self.over = True
-        for inbox in (self.inbox, *self.events.values()):
-            inbox.channel.close()
+        failures: list[BaseException] = []
+        for inbox in self._inboxes():
+            try:
+                inbox.channel.close()
+            except Exception as failed_hook:  # `on_dropped` is the user's
+                failures.append(failed_hook)
+        if failures:
+            error = joined(error, failures)
         if isinstance(error, Cancelled):
             cause = error.__cause__
             self._outcome = _Failure(cause) if isinstance(cause, Exception) else failed(error)
@@ -274,30 +312,46 @@ class Link:
 
         A socket that is closed while something unread is in it is reset, and the reset may overtake what was written
         last. So where the peer may still be sending, only the writing side is closed at first
-        (test_twisted_protocol.py::test_the_last_rows_arrive_although_the_peer_goes_on_sending).
+        (test_twisted_protocol.py::test_the_last_rows_arrive_although_the_peer_goes_on_sending). TLS ends with a message
+        to the peer, and waits for its answer.
         """
         transport = self.transport
-        can_half_close = _can_half_close.providedBy(transport) and not getattr(transport, "TLS", False)
-        if self._read_closed or not can_half_close:
+        secure = is_secure(transport)
+        if self._read_closed or not (secure or _can_half_close.providedBy(transport)):
+            self._paused = False
             transport.loseConnection()
             return
         if self.terms.options.cleanup < float("inf"):
-            self._after("close", self.terms.options.cleanup, transport.loseConnection)
-        transport.loseWriteConnection()
-        if self._full:
+            self._after("close", self.terms.options.cleanup, self._hang_up)
+        if secure:
+            transport.loseConnection()
+        else:
+            transport.loseWriteConnection()
+        if self._paused:
             self._full = 0
-            self._source.resumeProducing()  # what comes is dropped
+            self.run.loop.call_soon(self._go_on)  # what comes is dropped; the peer's own close is behind it
+
+    def _hang_up(self) -> None:
+        """Waits no longer for the peer to close, too; what is still to be sent is sent."""
+        bottom_of(self.transport).loseConnection()
 
     def _abort_when_sent(self) -> None:
         """Sends what was written, then resets the connection: a peer can tell a failure from an end."""
-        transport = self.transport
-        if not (hasattr(transport, "startWriting") and hasattr(transport, "registerProducer")):
+        bottom = bottom_of(self.transport)
+        if not (hasattr(bottom, "startWriting") and hasattr(bottom, "registerProducer")):
             self._abort()
             return
         if self.terms.options.cleanup < float("inf"):
             self._after("close", self.terms.options.cleanup, self._abort)
-        transport.registerProducer(Last(transport), False)
-        transport.startWriting()
+        bottom.registerProducer(Last(bottom, partial(self._abort_when_arrived, bottom)), False)
+        bottom.startWriting()
+
+    def _abort_when_arrived(self, bottom: Any) -> None:
+        """A reset throws away what is on its way: it waits until the peer's system has it, where this one can tell."""
+        if not self.lost and unacknowledged(bottom):
+            self._after("arrived", ARRIVAL, partial(self._abort_when_arrived, bottom))
+        else:
+            self._abort()
 
     def _abort(self) -> None:
         getattr(self.transport, "abortConnection", self.transport.loseConnection)()
@@ -305,8 +359,7 @@ class Link:
     def connection_lost(self, reason: failure.Failure) -> None:
         """The connection has ended, in whatever way."""
         self.lost = True
-        for timer in self._timers.values():
-            timer.cancel()
+        self._stop_timers(but="timeout")
         lost: Any = reason
         error: BaseException = lost.value
         if self.over:
@@ -314,21 +367,28 @@ class Link:
                 self._outcome = reason
             self._finish()
             return
-        unread = any(inbox.channel.held or inbox.channel.wanted for inbox in (self.inbox, *self.events.values()))
-        if isinstance(error, self.terms.trap):
-            self.arrived("connectionLost", error)
-        elif self._read_closed or not isinstance(error, self.terms.well) or not unread:
+        ended = self.inbox.channel.ended
+        unread = self._has_messages() or any(inbox.awaits for inbox in self._inboxes())
+        if isinstance(error, self.terms.trap) and not ended:
+            self._last_row = error
+        elif ended or not isinstance(error, self.terms.well) or not unread:
             self._cancel_chain(error)
-            self.outbox.stopProducing()
+            self.outbox.let_go()
             return
         # An end of the input: what has arrived is read first. Nothing can be written any more.
-        self.gone = Cancelled(f"flow: {self.conn.label} has ended: {error}")
-        self.gone.__cause__ = error
-        self.outbox.stopProducing()
-        self._end_input()
+        self._write_no_more(error)
+        self.outbox.let_go()
+        if not self._has_messages():
+            self._end_input()
+
+    def _stop_timers(self, but: str = "") -> None:
+        for name, timer in self._timers.items():
+            if name != but:
+                timer.cancel()
 
     def _finish(self) -> None:
         self.finished = True
+        self._stop_timers()
         if self.conn.flow_watch is not None:
             self.conn.flow_watch(self.conn, False)
         waiting, self.conn.flow_finishing = self.conn.flow_finishing, ()

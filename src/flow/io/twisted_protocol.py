@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 from twisted.internet import defer, interfaces, protocol
 from twisted.python import failure
 
+from ..core.microthread import current
 from ..core.run import CLEANUP, SLICE, Scope
 from ..core.source import can_be_called, is_a
 from ..core.stage import Stage, label_of
@@ -67,6 +68,12 @@ class Conversation(Stage[Any]):
         if "flow_given" in vars(cls):
             cls.flow_terms = Terms(**cls.flow_given)
             cls.flow_terms.check(cls)
+            for name in (*cls.flow_terms.callbacks, cls.flow_terms.send):
+                if name in _NEEDED | _ITS_OWN:
+                    raise TypeError(
+                        f"{name!r} can be no callback, nor what sends rows: a connection of flow needs it for itself. "
+                        "The controller begins when the connection is made; trap= gives the reason of a loss as a row"
+                    )
             for name in cls.flow_terms.callbacks:
                 setattr(cls, name, _received(name, getattr(cls, name)))
 
@@ -162,11 +169,22 @@ class Conversation(Stage[Any]):
     def rows(self, upstream: Any, scope: Scope) -> Iterator[Any]:
         return self.flow_linked().inbox.rows(upstream, scope)
 
+    def __iter__(self) -> Iterator[Any]:
+        """In its own chain, `Stage.__iter__` with one iterator less: each is a part of the stack that a pause moves."""
+        strand, link = current(), self.flow_link
+        if link is None or strand is None or strand.owner is not link.run or strand.passes or strand.ended:
+            return super().__iter__()
+        assert strand.scope is not None
+        self.taken()
+        rows: Iterator[Any] = strand.scope.add(self.rows(None, strand.scope))
+        return rows
+
 
 _WRITTEN = {"callbacks", "trap", "send", "limit", "idle", "timeout", "streaming", "finishOnConnectionLost"}
 """What a class that inherits from flow.Protocol may say about itself."""
 
-_ITS_OWN = {"connectionMade", "connectionLost", "readConnectionLost", "writeConnectionLost", "controller"}
+_ITS_OWN = {"makeConnection", "connectionMade", "connectionLost", "readConnectionLost", "writeConnectionLost"}
+_ITS_OWN |= {"controller"}
 _members: dict[str, Any] = dict(cast("Any", vars(Conversation)))
 _NEEDED = {"chain", "open_in", "upstream", *(name for name in _members if name[0] != "_")} - _ITS_OWN
 """Names that a base class can't have for itself."""
@@ -182,6 +200,7 @@ def _received(name: str, replaced: Any) -> Any:
         if link is not None:
             link.arrived(name, args[0] if len(args) == 1 else args)
 
+    received.__wrapped__ = replaced  # type: ignore[attr-defined]  # a subclass replaces this one: its signature is that
     received.__name__ = name
     received.__qualname__ = f"Conversation.{name}"
     received.__doc__ = "Hands its argument on to the controller."
