@@ -624,3 +624,65 @@ def test_one_stage_twice_in_concurrent_fails_when_built() -> None:
     stage = flow.wrap([1, 2])
     with pytest.raises(ValueError, match="twice"):
         flow.Concurrent(stage, stage)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Branches that read what another strand has opened
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "iterator"])
+def test_a_stage_may_merge_its_own_input(kind: str) -> None:
+    """CONTRACT 2, 8 and 10: a stage gives its input to a branch. The turns that the input gives are the branch's.
+
+    Nothing is lost, and nobody else is resumed.
+    """
+    made = {"list": lambda: list(range(500)), "generator": lambda: range(500).__iter__, "iterator": lambda: range(500)}
+
+    def numbers() -> Iterator[int]:
+        yield from range(500)
+
+    source: Any = {"list": made["list"](), "generator": numbers, "iterator": iter(range(500))}[kind]
+
+    def beside(rows: Iterator[int]) -> Iterator[Any]:
+        yield from flow.Merge(rows, ["a", flow.Cooperate(0), "b"])
+
+    async def main() -> tuple[list[Any], int]:
+        turns = 0
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(turn)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(turn)
+        got: list[Any] = []
+        async with (flow.wrap(source) | beside).open(slice=1e-6) as found:
+            async for row in found:
+                got.append(row)
+        return got, turns
+
+    with virtual_time() as clock:
+        got, turns = clock.run(main())
+    assert [row for row in got if isinstance(row, int)] == list(range(500))
+    assert [row for row in got if isinstance(row, str)] == ["a", "b"]
+    assert turns > 10
+
+
+def test_branches_that_share_an_iterator() -> None:
+    """CONTRACT 13: one branch asks an iterator that waits in another: the error says what is shared, and what to do."""
+
+    def slow(rows: Iterator[int]) -> Iterator[int]:
+        for row in rows:
+            flow.sleep(1)
+            yield row
+
+    def shared(rows: Iterator[int]) -> Iterator[int]:
+        def worker() -> Iterator[int]:
+            yield from rows
+
+        yield from flow.Merge(worker, worker)
+
+    with virtual_time(), pytest.raises(ValueError, match="already executing") as found:
+        list(flow.wrap([1, 2, 3]) | slow | shared)
+    assert any("give each branch a stage of its own" in note for note in found.value.__notes__)

@@ -199,7 +199,7 @@ class Branches:
             thread = branch.thread
             if thread is None:
                 continue
-            thread.cancelled = NoLongerRead(f"flow: {branch.stage!r} is no longer read")
+            thread.cancelled = NoLongerRead(branch.stage)
             branch.switch = None
             if branch.wait is not None:
                 if branch.wait.cancel(thread.cancelled):

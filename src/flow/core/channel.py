@@ -17,9 +17,11 @@ from operator import length_hint
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from greenlet import getcurrent
+
 from ..errors import ClosedError
-from .instruction import TURN, Handle, Resume, Signal
-from .microthread import Strand, wait
+from .instruction import Handle, Resume, Signal
+from .microthread import MicroThread, Strand, wait
 
 if TYPE_CHECKING:
     from .run import Run
@@ -253,7 +255,10 @@ class Channel(Generic[T]):
                 if not blocks:
                     if self.ended and not blocks:
                         break
-                    strand.pause(arrived)
+                    reader: Any = (
+                        getcurrent()
+                    )  # `wait`, in place; another strand than ours may have been given the rows
+                    (reader if type(reader) is MicroThread else strand).pause(arrived)
                     continue
                 if len(blocks[0]) == 1:  # the usual case, without a call
                     with self._lock:
@@ -273,11 +278,11 @@ class Channel(Generic[T]):
                     for row in self._current:
                         yield row
                         if clock() >= run.deadline:
-                            strand.pause(TURN)
+                            strand.give_turn()
                     if count > 1:
                         self._used(count)
                 if blocks and clock() >= run.deadline:
-                    strand.pause(TURN)
+                    strand.give_turn()
             self._raise()
         finally:
             self.close()

@@ -46,8 +46,7 @@ class Wait:
         try:
             deadline = run.cleanup_deadline(strand)
             if deadline is not None:
-                error = run.cleanup_timeout(strand)
-                self._timer = run.loop.call_later(max(0.0, deadline - run.loop.time()), lambda: self._expire(error))
+                self._timer = run.loop.call_later(max(0.0, deadline - run.loop.time()), self._expire)
             self._handle = run.loop.begin(instruction, resume, run.context)
         except BaseException as failure:  # also: the loop is closed, and nothing can be waited for any more
             unwanted(instruction)
@@ -73,14 +72,14 @@ class Wait:
         if self._timer is None:
             deadline = self._run.cleanup_deadline_of(error)
             if deadline is not None:
-                late = self._run.cleanup_timeout(self._strand)
                 loop = self._run.loop
-                self._timer = loop.call_later(max(0.0, deadline - loop.time()), lambda: self._expire(late))
+                self._timer = loop.call_later(max(0.0, deadline - loop.time()), self._expire)
         assert self._handle is not None
         self._handle.cancel()
         return True
 
-    def _expire(self, error: BaseException) -> None:
+    def _expire(self) -> None:
+        error = self._run.cleanup_timeout(self._strand)  # it is still paused where it waits, which the text names
         self.give_up()
         self._then(None, error)
 

@@ -78,6 +78,13 @@ class Strand:
         """Hands an instruction to the hub and comes back with its outcome. `handling`: see `wait_out`."""
         raise NotImplementedError
 
+    def give_turn(self) -> None:
+        """Gives the loop a turn, from an iterator that was opened on this strand, and may be read by another one: a
+        stage may give its input to a branch (test_combine.py::test_a_stage_may_merge_its_own_input).
+        """
+        reader = getcurrent()
+        (reader if type(reader) is MicroThread else self).pause(TURN)
+
 
 class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # greenlet has no types of its own
     """The stack on which one chain runs.

@@ -24,8 +24,6 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from .instruction import TURN
-
 __all__ = ["MOST", "fair", "listed", "obeyed", "pieces"]
 
 MOST = 63
@@ -83,7 +81,7 @@ def _pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[An
             continue
         size = 0
         if now >= run.deadline:
-            strand.pause(TURN)
+            strand.give_turn()
             now = clock()
         then = now
 
@@ -108,7 +106,7 @@ def _pieces_watched(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Ite
             continue
         size = 1
         if now >= run.deadline:
-            strand.pause(TURN)
+            strand.give_turn()
             now = clock()
         then = now
 
@@ -152,7 +150,7 @@ def _listed(
             continue
         size = 1
         if now >= run.deadline:
-            strand.pause(TURN)
+            strand.give_turn()
             now = clock()
         then = now
 

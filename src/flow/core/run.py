@@ -135,7 +135,13 @@ class Scope:
 
 
 class NoLongerRead(Cancelled):
-    """Ends a branch whose siblings have failed or whose reader has had enough: no error of its own."""
+    """Ends a branch whose siblings have failed or whose reader has had enough: no error of its own.
+
+    It is given the stage, and makes a text of it where somebody reads one: most are never read.
+    """
+
+    def __str__(self) -> str:
+        return f"flow: {self.args[0]!r} is no longer read" if self.args else ""
 
 
 def joined(error: BaseException | None, failures: list[BaseException]) -> BaseException:
@@ -312,6 +318,11 @@ class Run:
             note = f"flow: {self.stage!r}"
             if note not in getattr(error, "__notes__", ()):
                 error.add_note(note)
+        if isinstance(error, ValueError) and error.args == ("generator already executing",):
+            error.add_note(
+                "flow: most likely an iterator of a flow's rows was asked by one branch while it waits in another. Let "
+                "one reader hand the rows on (by a flow.Callback, say), or give each branch a stage of its own."
+            )
         if isinstance(error, RecursionError):
             error.add_note(
                 f"flow: this chain has {self.stage.depth} stages, nested as plain generators; Python's recursion limit "

@@ -92,14 +92,13 @@ class AsyncioLoop(BaseLoop):
         deadline = run.cleanup_deadline(strand)
         if deadline is None:
             return await self._obey(instruction, strand)
-        late = run.cleanup_timeout(strand)
         limit = asyncio.timeout_at(deadline)
         try:
             async with limit:
                 return await self._obey(instruction, strand)
         except TimeoutError:
             if limit.expired():
-                raise late from None
+                raise run.cleanup_timeout(strand) from None
             raise
 
     async def _obey(self, instruction: Any, strand: Strand) -> Any:

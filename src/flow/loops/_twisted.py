@@ -107,15 +107,13 @@ class TwistedLoop(BaseLoop):
     async def obey(self, instruction: Any, strand: Strand, /) -> Any:
         run = strand.owner
         deadline = run.cleanup_deadline(strand)
-        late = None if deadline is None else run.cleanup_timeout(strand)
-
         timer: Handle | None = None
 
         def begin(resume: Resume) -> Handle | None:
             nonlocal timer
-            if deadline is not None and late is not None:
-                error = late
-                timer = self.call_later(max(0.0, deadline - self.time()), lambda: resume.throw(error))
+            if deadline is not None:
+                left = max(0.0, deadline - self.time())
+                timer = self.call_later(left, lambda: resume.throw(run.cleanup_timeout(strand)))
             return self.begin(instruction, resume, run.context)
 
         try:
