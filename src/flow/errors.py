@@ -50,6 +50,9 @@ class Cancelled(BaseException):
     (asyncio.CancelledError, trio.Cancelled, Twisted's CancelledError).
     """
 
+    failures: tuple[Exception, ...] = ()
+    """What cleanups raised that it met on its way; they are its context, too."""
+
 
 class FlowError(Exception):
     """The root of the errors that flow raises itself."""

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from operator import length_hint
+from sys import exception
 from threading import Condition, Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -255,10 +256,15 @@ class Channel(Generic[T]):
                 if not blocks:
                     if self.ended and not blocks:
                         break
-                    reader: Any = (
-                        getcurrent()
-                    )  # `wait`, in place; another strand than ours may have been given the rows
-                    (reader if type(reader) is MicroThread else strand).pause(arrived)
+                    # Another strand than ours may have been given the rows. MicroThread.pause, in place.
+                    reader: Any = getcurrent()
+                    if type(reader) is not MicroThread:
+                        strand.pause(arrived)
+                    elif reader.cancelled is None and exception() is None:
+                        reader.handling = None
+                        reader.parent.switch(arrived)
+                    else:
+                        reader.pause(arrived)
                     continue
                 if len(blocks[0]) == 1:  # the usual case, without a call
                     with self._lock:

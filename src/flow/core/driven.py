@@ -15,7 +15,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from ..errors import Cancelled
-from .instruction import TURN, Handle, Resume, Signal
+from .instruction import Handle, Resume, Signal
 from .microthread import ROW, MicroThread, unwanted
 from .run import Run, live
 
@@ -92,26 +92,37 @@ class Wait:
 
 
 class Pushed(Resume):
-    """The usual wait of a driven run, for something that is pushed. It needs no timer, can't fail to begin, and is used
-    again and again: a connection has one for each message.
+    """The usual wait of a driven run: for something that is pushed, or for its turn. It needs no timer, can't fail to
+    begin, and is used again and again: a connection has one for each message.
     """
 
-    __slots__ = ("_driven", "armed", "number", "signal")
+    __slots__ = ("_driven", "armed", "number", "signal", "value")
 
     def __init__(self, driven: Driven) -> None:
         self.loop = driven.run.loop
         self._driven = driven
         self.signal: Signal | None = None
+        self.value: Any = None
         self.armed = False
         self.number = 0
 
     def __call__(self, value: Any = None, /) -> None:
-        if get_ident() != self.loop.thread:
-            number = self.number
-            self.loop.call_threadsafe(lambda: self._late(number))
+        loop = self.loop
+        if get_ident() != loop.thread:
+            loop.call_threadsafe(partial(self._late, self.number))
         elif self.armed:
+            driven = self._driven
+            if loop.used >= driven.run.slice:
+                # It is called again when its turn comes. Should it be cancelled before that, and wait for something
+                # else by then, that wait ends for nothing: who waits for a signal looks again.
+                loop.turn_over(self)
+                return
             self.armed = False
-            self._driven.resume(value, None)
+            value, self.value = self.value, None
+            if driven.stepping or type(getcurrent()) is MicroThread:
+                driven.resume(value, None)
+            else:
+                driven.go(value, None)
 
     def _late(self, number: int) -> None:
         """From another thread: meanwhile it may be another wait."""
@@ -175,14 +186,14 @@ class Driven:
                     self.run.loop.call_soon(self._go_on)
                 self._later = (value, error)
                 return
-        self._go(value, error)
+        self.go(value, error)
 
     def _go_on(self) -> None:
         if self._later is not None:
             (value, error), self._later = self._later, None
-            self._go(value, error)
+            self.go(value, error)
 
-    def _go(self, value: Any, error: BaseException | None) -> None:
+    def go(self, value: Any, error: BaseException | None) -> None:
         # The way of every row that is pushed to a connection: no more is done here than must be.
         run = self.run
         thread: Any = run.thread
@@ -194,10 +205,18 @@ class Driven:
                 if not thread:
                     error = thread.cancelled  # cancelled before its first step
                 if error is None and loop.used >= run.slice:
-                    self._wait = Wait(thread, TURN, self._go)
+                    self._wait = pushed = self._pushed
+                    pushed.signal = None
+                    pushed.value = value
+                    pushed.number += 1
+                    pushed.armed = True
+                    loop.turn_over(pushed)
                     return
             self._wait = None
-            run.deadline = loop.enter(run.slice)
+            loop.entered = now = loop.clock()  # Loop.enter, in place
+            loop.inside = True
+            loop.slice = run.slice
+            run.deadline = now + max(run.slice - loop.used, run.slice / 4)
             self.stepping = True
             try:
                 if error is None:
@@ -217,7 +236,11 @@ class Driven:
                 self._finish(failure)
                 return
             self.stepping = False
-            loop.leave()
+            if loop.inside:  # Loop.leave, in place
+                loop.inside = False
+                loop.used = used = loop.used + loop.clock() - loop.entered
+                if used > 0.001 and not loop.marked:
+                    loop.mark()
             if outcome is None:
                 self._finish(None)
                 return
@@ -226,6 +249,7 @@ class Driven:
                 return
             self._wait = pushed = self._pushed
             pushed.signal = outcome
+            pushed.value = None
             pushed.number += 1
             pushed.armed = True
             outcome.waiter = pushed

@@ -163,6 +163,8 @@ def joined(error: BaseException | None, failures: list[BaseException]) -> BaseEx
             for other in every:
                 if other is not leader:
                     _add_context(leader, other)
+                    if isinstance(leader, Cancelled) and isinstance(other, Exception):
+                        leader.failures += (other,)
             return leader
     return ExceptionGroup("several parts of a flow failed", [each for each in every if isinstance(each, Exception)])
 
@@ -316,7 +318,8 @@ class Run:
         """Notes on an error of the chain which stages it passed, once."""
         if isinstance(error, Exception):
             note = f"flow: {self.stage!r}"
-            if note not in getattr(error, "__notes__", ()):
+            notes = getattr(error, "__notes__", ())
+            if note not in notes and len(notes) < MOST_NOTES:
                 error.add_note(note)
         if isinstance(error, ValueError) and error.args == ("generator already executing",):
             error.add_note(
@@ -329,6 +332,9 @@ class Run:
                 f"is {sys.getrecursionlimit()}. Use fewer stages, or sys.setrecursionlimit()."
             )
 
+
+MOST_NOTES = 20
+"""Notes on one error: it may be shared, and be raised for ever. Twisted has one ConnectionLost for all connections."""
 
 live: set[Run] = set()
 """The runs that are not over. They are held here until they are, so that a run in a reference cycle is closed, too."""

@@ -81,9 +81,7 @@ def chunks(size: int, *, trailing: Trailing = "row") -> Callable[[Iterable[AnySt
     if size < 1:
         raise ValueError(f"chunks(size) must be at least 1, not {size}")
     _check_trailing("chunks", trailing)
-    stage: Callable[[Iterable[AnyStr]], Iterator[AnyStr]] = _named(
-        partial(_chunks, size, trailing), f"chunks({size})"
-    )
+    stage: Callable[[Iterable[AnyStr]], Iterator[AnyStr]] = _named(partial(_chunks, size, trailing), f"chunks({size})")
     return stage
 
 

@@ -29,6 +29,7 @@ class _Factory(protocol.Factory):
         self.connections: dict[Conversation, None] = {}
         self.finishing: dict[Conversation, defer.Deferred[Any]] = {}
         self._told = told
+        self._waiting: list[defer.Deferred[None]] = []
 
     def buildProtocol(self, addr: Any) -> Any:
         conn: Any = super().buildProtocol(addr)
@@ -42,6 +43,19 @@ class _Factory(protocol.Factory):
             self.connections[conn] = None
         else:
             del self.connections[conn]
+            if not self.connections:
+                waiting, self._waiting = self._waiting, []
+                for deferred in waiting:
+                    deferred.callback(None)
+
+    def all_ended(self) -> defer.Deferred[None]:
+        """Fires when no connection is open. How each of them ends is told elsewhere."""
+        deferred: defer.Deferred[None] = defer.Deferred()
+        if self.connections:
+            self._waiting.append(deferred)
+        else:
+            deferred.callback(None)
+        return deferred
 
 
 class Server:
@@ -58,6 +72,7 @@ class Server:
     def __init__(self, port: Any, factory: _Factory) -> None:
         self.port = port
         self._factory = factory
+        self._stopped: defer.Deferred[Any] | None = None
 
     @property
     def connections(self) -> tuple[Any, ...]:
@@ -69,23 +84,22 @@ class Server:
         return self.port.getHost()
 
     def stopListening(self) -> defer.Deferred[None]:
-        """Takes no more connections; those that are open go on."""
-        return defer.maybeDeferred(self.port.stopListening)
+        """Takes no more connections; those that are open go on. Idempotent, which a port of Twisted's is not."""
+        if self._stopped is None:
+            self._stopped = defer.maybeDeferred(self.port.stopListening)
+        told: defer.Deferred[None] = defer.Deferred()
+        _ = self._stopped.addBoth(told.callback)
+        return told
 
     def close(self) -> defer.Deferred[None]:
         """Takes no more connections, cancels those that are open, and fires when all is closed. Idempotent."""
         return defer.Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
-        ends = [conn.notifyFinish() for conn in self.connections]
         for conn in self.connections:
             conn.cancel()
         await self.stopListening()
-        for end in ends:
-            try:
-                await end
-            except Exception:
-                pass
+        await self._factory.all_ended()
 
 
 def listen(

@@ -20,7 +20,7 @@ from twisted.internet import defer, interfaces
 from twisted.python import failure, log
 
 from ..core.driven import Driven
-from ..core.instruction import Handle
+from ..core.instruction import Handle, Resume
 from ..core.microthread import current, wait
 from ..core.reader import handed_to
 from ..core.run import Run, Scope, joined
@@ -55,8 +55,8 @@ class Controlled(Stage[Any]):
     def _controller(self) -> Any:
         """What was given as the controller, not bound to the connection."""
         conn: Any = self._conn
-        own = vars(conn).get("controller")
-        return inspect.getattr_static(kind_of(conn), "controller") if own is None else own
+        own: Any = conn.__dict__.get("controller")
+        return own or inspect.getattr_static(kind_of(conn), "controller")
 
     @property
     def _name(self) -> str:
@@ -97,8 +97,9 @@ class Link:
         self.run = Run(Controlled(conn), loop, terms.options)
         self.driven = Driven(self.run, self._ended)
         self.inbox = self._new_inbox(conn.label)
+        self.push = self.inbox.channel.push_one  # what `arrived` does when there is one callback, and no idle timer
         self.events: dict[str, Inbox] = {}
-        self._tagged = len(terms.callbacks) > 1
+        self.tagged = len(terms.callbacks) > 1
         # Who stops reading: a base class that splits pieces into messages can stop between two of them.
         self._source: Any = conn if hasattr(conn, "pauseProducing") else self.transport
         self._full = 0  # inboxes that are full
@@ -116,7 +117,7 @@ class Link:
         self._timers: dict[str, Handle] = {}
         if conn.flow_watch is not None:
             conn.flow_watch(conn, True)
-        self._watched = terms.idle is not None
+        self.watched = terms.idle is not None
         self._last = loop.time()
         if terms.timeout is not None:
             self._after("timeout", terms.timeout, partial(self._late, f"lasted more than {terms.timeout:g} s"))
@@ -141,12 +142,12 @@ class Link:
     # ---- what arrives
 
     def arrived(self, name: str, row: Any) -> None:
-        if self._watched:
+        if self.watched:
             self._touch()
         inbox = self.inbox
         if name in self.events:
             inbox = self.events[name]
-        elif self._tagged:
+        elif self.tagged:
             row = Event(name, row)
         try:
             inbox.channel.push_one(row)  # over the limit, if need be: one piece may hold many messages
@@ -210,7 +211,7 @@ class Link:
             self.transport.write(row)
         else:
             self._send(row)
-        if self._watched:
+        if self.watched:
             self._touch()
         if outbox.pulled and not (is_a(row, _BYTES) and len(row) == 0):
             outbox.full = True  # a transport that pulls asks for more when it has sent this
@@ -287,6 +288,9 @@ class Link:
                 failures.append(failed_hook)
         if failures:
             error = joined(error, failures)
+        if isinstance(error, Cancelled) and error.failures:
+            error = joined(None, [*error.failures])  # of a cleanup above the place where the chain was cancelled
+            self.run.noted(error)
         if isinstance(error, Cancelled):
             cause = error.__cause__
             self._outcome = _Failure(cause) if isinstance(cause, Exception) else failed(error)
@@ -296,12 +300,12 @@ class Link:
                 _log.err(self._outcome, f"flow: {self.run.stage!r} failed")
         if self.lost:
             self._finish()
+        elif isinstance(error, Exception) and self.gone is None:
+            self._abort_when_sent()
         else:
             self.outbox.end()
             if error is None:
                 self._close()
-            elif isinstance(error, Exception):
-                self._abort_when_sent()
             else:
                 self._abort()
         if error is not None and not isinstance(error, (Exception, Cancelled)):
@@ -337,12 +341,27 @@ class Link:
 
     def _abort_when_sent(self) -> None:
         """Sends what was written, then resets the connection: a peer can tell a failure from an end."""
+        if self.terms.options.cleanup < float("inf"):
+            self._after("close", self.terms.options.cleanup, self._abort)
+        if is_secure(self.transport):
+            # TLS keeps small rows for a turn, to send them together; and it keeps rows, and pauses its producer, as
+            # long as its handshake is not done (scenarios_tls.py: it_fails_before_the_handshake).
+            self._after("turn", 0, lambda: self._after("turn", 0, self._abort_when_drained))
+        else:
+            self._abort_when_out()
+
+    def _abort_when_drained(self) -> None:
+        self.outbox.callLater(Resume(self.run.loop, lambda value, error: self._abort_when_out()))
+
+    def _abort_when_out(self) -> None:
+        """What was written is in the socket's transport: when that has sent it, the connection is reset."""
+        if self.lost:
+            return
+        self.outbox.end()
         bottom = bottom_of(self.transport)
         if not (hasattr(bottom, "startWriting") and hasattr(bottom, "registerProducer")):
             self._abort()
             return
-        if self.terms.options.cleanup < float("inf"):
-            self._after("close", self.terms.options.cleanup, self._abort)
         bottom.registerProducer(Last(bottom, partial(self._abort_when_arrived, bottom)), False)
         bottom.startWriting()
 

@@ -18,11 +18,14 @@ from ..core.microthread import current
 from ..core.run import CLEANUP, SLICE, Scope
 from ..core.source import can_be_called, is_a
 from ..core.stage import Stage, label_of
-from ..errors import NotReadyError
+from ..errors import ClosedError, NotReadyError
 from .twisted_boxes import Terms, implementer
 from .twisted_link import Link
 
 __all__ = ["Conversation", "Protocol", "makeProtocol"]
+
+
+_Failure: Any = failure.Failure  # as Any: its constructor has no types
 
 
 class Events:
@@ -83,11 +86,22 @@ class Conversation(Stage[Any]):
     # ---- for the transport
 
     def connectionMade(self) -> None:
-        """Lets the base class begin, then the controller, which runs until it first waits."""
+        """Lets the base class begin, then the controller, which runs until it first waits.
+
+        Where the base class fails, the connection is aborted (Twisted would leave it open), and the failure is raised,
+        or told by notifyFinish().
+        """
         base: Any = super()
-        base.connectionMade()
-        self.flow_link = link = Link(self, self.flow_terms)
-        link.driven.start()
+        try:
+            base.connectionMade()
+            self.flow_link = link = Link(self, self.flow_terms)
+        except Exception:
+            getattr(self.transport, "abortConnection", self.transport.loseConnection)()
+            if not self.flow_finishing:
+                raise
+            self._flow_never_began(_Failure())
+        else:
+            link.driven.start()
 
     def connectionLost(self, reason: failure.Failure = protocol.connectionDone) -> None:
         """Lets the base class end, and the controller be cancelled."""
@@ -98,6 +112,13 @@ class Conversation(Stage[Any]):
         finally:
             if self.flow_link is not None:
                 self.flow_link.connection_lost(reason)
+            else:
+                self._flow_never_began(reason)
+
+    def _flow_never_began(self, why: failure.Failure) -> None:
+        waiting, self.flow_finishing = self.flow_finishing, ()
+        for deferred in waiting:
+            deferred.errback(why)
 
     def readConnectionLost(self) -> None:
         """The peer sends no more: the end of the input."""
@@ -183,8 +204,8 @@ class Conversation(Stage[Any]):
 _WRITTEN = {"callbacks", "trap", "send", "limit", "idle", "timeout", "streaming", "finishOnConnectionLost"}
 """What a class that inherits from flow.Protocol may say about itself."""
 
-_ITS_OWN = {"makeConnection", "connectionMade", "connectionLost", "readConnectionLost", "writeConnectionLost"}
-_ITS_OWN |= {"controller"}
+_ENDS = {"makeConnection", "connectionMade", "connectionLost", "readConnectionLost", "writeConnectionLost"}
+_ITS_OWN = {"controller", *_ENDS}
 _members: dict[str, Any] = dict(cast("Any", vars(Conversation)))
 _NEEDED = {"chain", "open_in", "upstream", *(name for name in _members if name[0] != "_")} - _ITS_OWN
 """Names that a base class can't have for itself."""
@@ -193,14 +214,28 @@ _NEEDED = {"chain", "open_in", "upstream", *(name for name in _members if name[0
 def _received(name: str, replaced: Any) -> Any:
     """The method that the base class calls back, in place of its own."""
 
-    def received(self: Conversation, *args: Any, **kwargs: Any) -> None:
+    def named(self: Conversation, *args: Any, **kwargs: Any) -> None:
         if kwargs:  # a row is made of what is there in order
             args = inspect.signature(replaced).bind(self, *args, **kwargs).args[1:]
         link = self.flow_link
         if link is not None:
             link.arrived(name, args[0] if len(args) == 1 else args)
 
-    received.__wrapped__ = replaced  # type: ignore[attr-defined]  # a subclass replaces this one: its signature is that
+    def data_received(self: Conversation, data: bytes) -> None:
+        # The way of every piece: no more is done here than must be.
+        link = self.flow_link
+        if link is None:
+            return
+        if link.watched or link.events or link.tagged:
+            link.arrived(name, data)
+            return
+        try:
+            link.push(data)
+        except ClosedError:
+            link.run.drop([data])
+
+    received: Any = data_received if name == "dataReceived" else named
+    received.__wrapped__ = replaced  # a subclass replaces this one: its signature is that
     received.__name__ = name
     received.__qualname__ = f"Conversation.{name}"
     received.__doc__ = "Hands its argument on to the controller."

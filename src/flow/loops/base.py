@@ -53,11 +53,11 @@ class BaseLoop:
     def __init__(self, thread: int) -> None:
         self.thread = thread
         self.used = 0.0  # seconds of this turn
-        self._entered = 0.0
-        self._slice = 0.0
-        self._inside = False
-        self._marked = False
-        self._queue: deque[Resume] = deque()
+        self.entered = 0.0
+        self.slice = 0.0
+        self.inside = False
+        self.marked = False
+        self._queue: deque[Callable[[], object]] = deque()
 
     # ---- a loop must
 
@@ -132,48 +132,50 @@ class BaseLoop:
 
     # ---- turns
 
-    def turn_over(self, resume: Resume, /) -> Handle | None:
+    def turn_over(self, resume: Callable[[], object], /) -> Handle | None:
         """Resumes in a later turn of the loop: first come, first served, one each turn."""
         self._queue.append(resume)
-        self._mark()
+        if not self.marked:
+            self.mark()
         return None
 
     def enter(self, slice: float, /) -> float:
         """A run goes on: until when, by `clock`, before it must give a turn."""
-        self._inside = True
-        self._slice = slice
-        self._entered = now = self.clock()
+        self.inside = True
+        self.slice = slice
+        self.entered = now = self.clock()
         return now + max(slice - self.used, slice / 4)
 
     def leave(self) -> None:
         """The run that entered waits for the loop, or is over."""
-        if self._inside:
-            self._inside = False
-            self.used += self.clock() - self._entered
+        if self.inside:
+            self.inside = False
+            self.used += self.clock() - self.entered
             if self.used > 0.001:
-                self._mark()
+                self.mark()
 
     def full(self, slice: float, /) -> bool:
         """Is this turn of the loop used up, so that a run must queue before it goes on?"""
         return self.used >= slice
 
-    def _mark(self) -> None:
-        if not self._marked:
+    def mark(self) -> None:
+        """Has the count begin anew in the loop's next turn."""
+        if not self.marked:
             with suppress(RuntimeError):  # the loop is closed: it has no more turns to give
                 self.call_soon(self._next_turn)
-                self._marked = True
+                self.marked = True
 
     def _next_turn(self) -> None:
-        self._marked = False
+        self.marked = False
         self.used = 0.0
-        while self._queue:
+        for _ in range(len(self._queue)):  # who queues again waits for the next turn
             self._queue.popleft()()
             # One that runs there and then (callbacks drive it) has used some of this turn, and leaves the rest to the
             # next in the queue. One that a task reads goes on later in this turn, and how long is not known yet.
-            if not 0 < self.used < self._slice:
+            if not 0 < self.used < self.slice:
                 break
         if self._queue:
-            self._mark()
+            self.mark()
 
 
 def unsupported(instruction: Any, name: str) -> Unsupported:
