@@ -1,5 +1,6 @@
-"""1,000 connections that echo at once: nothing lost or mixed up, nothing left, memory flat. Measured in a process of its
-own, by the program that the benchmarks use.
+"""1,000 connections that echo at once: nothing lost or mixed up, nothing left, memory flat.
+
+Measured in a process of its own, by the program that the benchmarks use.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ FLAT = 3.0
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of the server in /proc")
 @pytest.mark.parametrize(("kind", "seconds"), [("plain", 10), ("classic", 3)])
 def test_a_thousand_connections(kind: str, seconds: float) -> None:
-    """CONTRACT 2, 20, 24 and 30: every answer is the message that was sent, in order, for as long as it lasts; the memory
-    of the server is what it was when it was warm, and no run, timer or connection is left.
+    """CONTRACT 2, 20, 24 and 30: every answer is the message that was sent, in order, for as long as it lasts.
+
+    The memory of the server is what it was when it was warm, and no run, timer or connection is left.
     """
     found = load(kind, 1000, seconds)
     print(found)
