@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,9 +53,18 @@ def lines_of(program: str, *arguments: object) -> list[str]:
     return done.stdout.splitlines()
 
 
+class Serving:
+    """A program that serves: what it said at first, what gives its next line, and after its end what else it said."""
+
+    def __init__(self, said: re.Match[str], line: Callable[[], str]) -> None:
+        self.said = said
+        self.line = line
+        self.rest = ""
+
+
 @contextmanager
-def serving(program: str, *arguments: object) -> Iterator[int]:
-    """The port of a program that serves until Ctrl-C; on that it must end well, and have nothing to complain of."""
+def started(program: str, says: str, *arguments: object) -> Iterator[Serving]:
+    """A program whose first line is `says`, until Ctrl-C; on that it must end well, and have nothing to complain of."""
     with subprocess.Popen(
         command(program, *arguments),
         cwd=ROOT,
@@ -67,14 +76,23 @@ def serving(program: str, *arguments: object) -> Iterator[int]:
     ) as process:
         try:
             assert process.stdout is not None
-            said = re.fullmatch(r"nc 127\.0\.0\.1 (\d+)\n", process.stdout.readline())
+            said = re.fullmatch(says, process.stdout.readline())
             assert said is not None
-            yield int(said[1])
+            serving = Serving(said, process.stdout.readline)
+            yield serving
             process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=LONGEST)
-            assert (process.returncode, out, errors) == (0, "", "")
+            serving.rest, errors = process.communicate(timeout=LONGEST)
+            assert (process.returncode, errors) == (0, "")
         finally:
             process.kill()  # nothing happens when it has ended
+
+
+@contextmanager
+def serving(program: str, *arguments: object) -> Iterator[int]:
+    """The port of a program that serves for `nc`, and says nothing else."""
+    with started(program, r"nc 127\.0\.0\.1 (\d+)\n", *arguments) as found:
+        yield int(found.said[1])
+    assert found.rest == ""
 
 
 class Peer:

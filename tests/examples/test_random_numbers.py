@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import struct
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .running import LONGEST, ROOT, command, environment, run
+from .running import LONGEST, command, environment, run, started
 
 pytest.importorskip("twisted")
 
@@ -28,26 +27,9 @@ SERVERS = ["twisted", pytest.param("asgi", id="asgi")]
 
 @contextmanager
 def serving(*arguments: object) -> Iterator[tuple[str, Callable[[], str]]]:
-    """The address of the page, and what gives the next line that the program says; it must end well at Ctrl-C."""
-    with subprocess.Popen(
-        command("random_numbers", "--port", 0, *arguments),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().strip()
-            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-            yield address, process.stdout.readline
-            process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=LONGEST)
-            assert (process.returncode, errors) == (0, "")
-        finally:
-            process.kill()  # nothing happens when it has ended
+    """The address of the page, and what gives the next line that the program says."""
+    with started("random_numbers", r"(http://127\.0\.0\.1:\d+/)\n", "--port", 0, *arguments) as found:
+        yield found.said[1], found.line
 
 
 @contextmanager

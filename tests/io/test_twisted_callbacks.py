@@ -6,7 +6,7 @@ LineReceiver, NetstringReceiver and IRCClient.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -21,15 +21,7 @@ from twisted.words.protocols.irc import IRCClient
 
 import flow
 
-from ..conformance.drivers import installed
 from .wires import SecureWire, Wire, WireReactor, fired, logged, wire
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 def noting(rows: list[Any], pause: float = 0) -> Callable[[Any], Generator[bytes]]:

@@ -6,7 +6,7 @@ First with endpoints of the test, on a clock; at the end with those of Twisted, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -20,16 +20,8 @@ from twisted.protocols.basic import LineReceiver
 
 import flow
 
-from ..conformance.drivers import installed
 from .reactors import REACTORS, outcomes
 from .wires import Wire, WireReactor, fired, logged
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 class Port:

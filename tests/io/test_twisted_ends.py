@@ -6,7 +6,7 @@ Failures are in `test_twisted_failures.py`, the times that end a connection in `
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -19,17 +19,9 @@ from twisted.protocols.basic import LineReceiver
 
 import flow
 
-from ..conformance.drivers import installed
 from .wires import BUFFER, SecureWire, WireReactor, fired, logged, wire
 
 FULL = b"x" * (BUFFER + 1)
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 def names(found: list[Any]) -> list[str]:

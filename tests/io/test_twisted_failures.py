@@ -18,17 +18,9 @@ from twisted.python.failure import Failure
 
 import flow
 
-from ..conformance.drivers import installed
 from .wires import BUFFER, Wire, WireReactor, fired, logged, wire
 
 FULL = b"x" * (BUFFER + 1)
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 def fails(conn: Any) -> Generator[bytes]:

@@ -6,7 +6,7 @@ the peer's room are the test's.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -20,17 +20,9 @@ from zope.interface.verify import verifyObject
 
 import flow
 
-from ..conformance.drivers import installed
 from .wires import BUFFER, Wire, WireReactor, fired, wire
 
 PIECE = b"x" * 1000
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 def one_a_second(conn: Any) -> Generator[bytes]:

@@ -20,16 +20,8 @@ from twisted.protocols.basic import LineReceiver
 
 import flow
 
-from ..conformance.drivers import installed
 from .reactors import outcomes
 from .wires import Wire, WireReactor, fired, logged, wire
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 def shout(rows: Iterable[bytes]) -> Generator[bytes]:

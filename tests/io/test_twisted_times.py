@@ -17,17 +17,9 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone
 
 import flow
 
-from ..conformance.drivers import installed
 from .wires import BUFFER, SecureWire, Wire, WireReactor, logged, wire
 
 FULL = b"x" * (BUFFER + 1)
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 def echo(conn: Any) -> Generator[bytes]:

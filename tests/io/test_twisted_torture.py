@@ -6,7 +6,7 @@ descriptor or run is left; and what the peer got is the beginning of the right a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from itertools import product
 from typing import Any
 
@@ -27,13 +27,6 @@ from .wires import SecureWire, SuddenWire, Wire, WireReactor, fired, logged
 
 Log = list[str]
 PIECES = [b"a\r\n", b"b\r\nc\r\nd\r\n", b"e", b"\r\n" + b"f" * 30 + b"\r\n", b"g\r\n", b"h\r\n" * 9]
-
-
-@pytest.fixture
-def reactor() -> Iterator[WireReactor]:
-    found = WireReactor()
-    with installed(found):
-        yield found
 
 
 # --------------------------------------------------------------------------------------------------------------------
