@@ -21,7 +21,8 @@ BESIDE = {("io", "offload"), ("sql", "offload"), ("io", "loops"), ("web", "loops
 """On one level, a blocking edge may stand on `offload`: files and queries are read in threads. An edge that belongs to
 one loop's library (Twisted's protocols and pages) may stand on that loop."""
 LAZY = {
-    ("core/stage.py", "stages"): "the short forms (`rows.map(f)`) are the classes of flow.stages",
+    ("core/forms.py", "stages"): "the short forms (`rows.filter(f)`) are the classes of flow.stages",
+    ("core/forms_many.py", "stages"): "the same",
     ("stages/buffer.py", "loops"): "`await put()` asks for the loop that runs the caller, which is nobody's run",
 }
 """Imports inside of functions that go the other way, each with its reason."""

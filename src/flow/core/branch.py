@@ -1,40 +1,68 @@
-"""Several micro-threads under one: the inputs of a stage that reads more than one source.
+"""Several micro-threads under one: the inputs of a stage that reads more than one source, or that keeps time.
 
 Each branch reads one stage on a micro-thread of its own and owns its wait: it is resumed by the thing it waits for
 and by nothing else. (2003 polled every branch on any wake-up; almost all of its bugs came from there.) A branch that
 has a row is resumed by a direct switch; one that waits is put back into the queue by its own resume.
 
-`Branches` is used by one strand, the one that combines: it asks for the next branch that has something, and it is
-left like a scope, which cancels and closes every branch and returns when all of it is done.
+`Branches` is used by one strand, the one that combines: it asks for the next branch that has something, at most until
+a time of the loop's clock, and it is left like a scope, which cancels and closes every branch and returns when all of
+it is done. Branches may join and leave while it goes on.
+
+A branch works when its reader asks. What is to go on while its reader is busy is in `background.py`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
+from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from .driven import Wait
-from .instruction import TURN, Cooperate, Signal
-from .microthread import ROW, MicroThread, Strand
+from .instruction import TURN, Cooperate, Handle, Signal
+from .microthread import ROW, Mark, MicroThread, Strand
 from .run import NoLongerRead, Scope, raise_first
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["Branch", "Branches"]
+__all__ = ["LATE", "Branch", "Branches", "gather", "read"]
+
+LATE: Final[Any] = Mark("LATE")
+"""What `Branches.next` gives when the time is up."""
 
 
 class Branch:
-    """One input: its stage, its micro-thread, and at most one row ahead of the reader."""
+    """One input: its stage, its micro-thread, and at most one row ahead of the reader.
 
-    __slots__ = ("error", "full", "index", "over", "row", "stage", "switch", "thread", "value", "wait", "waits")
+    `body` is what runs on its micro-thread: `read`, or ``gather(n)``, whose row is a list.
+    """
 
-    def __init__(self, stage: Stage[Any], index: int) -> None:
+    __slots__ = (
+        "block",
+        "body",
+        "closing",
+        "error",
+        "full",
+        "index",
+        "over",
+        "row",
+        "stage",
+        "switch",
+        "thread",
+        "value",
+        "wait",
+        "waits",
+    )
+
+    def __init__(self, stage: Stage[Any], index: int, body: Body) -> None:
         self.stage = stage
         self.index = index
+        self.body = body
+        self.block: list[Any] = []  # of one that gathers: what it has so far
+        self.closing = False
         self.thread: MicroThread | None = None
         self.wait: Wait | None = None
         self.waits = False
@@ -51,13 +79,39 @@ class Branch:
         return row
 
 
-def _read(branch: Branch, thread: MicroThread) -> None:
-    """What runs on a branch's micro-thread."""
+Body = Callable[[Branch, MicroThread], None]
+
+
+def read(branch: Branch, thread: MicroThread) -> None:
+    """What runs on a branch's micro-thread: one row at a time."""
     hub = thread.parent.switch  # a branch is stepped by one strand only, so its parent stays what it is
     with Scope(thread) as scope:
         for row in branch.stage.open_in(scope):
             branch.row = row
             hub(ROW)
+
+
+def gather(n: int) -> Body:
+    """What runs on a branch's micro-thread: `n` rows at a time, at the speed of list.extend.
+
+    Whenever the branch is paused, the rows that it has so far are in ``branch.block``, and may be taken from there
+    (``branch.block.clear()``: a list may be emptied while it is being extended). The row that it gives when it has `n`
+    is nothing: they are in the block, too. The last ones are there when it is over.
+    """
+
+    def body(branch: Branch, thread: MicroThread) -> None:
+        hub = thread.parent.switch
+        block = branch.block
+        with Scope(thread) as scope:
+            rows = branch.stage.open_in(scope)
+            for row in rows:
+                block.append(row)
+                if len(block) < n:
+                    block.extend(islice(rows, n - len(block)))
+                if len(block) >= n:
+                    hub(ROW)
+
+    return body
 
 
 class Branches:
@@ -69,17 +123,49 @@ class Branches:
     first one.
     """
 
-    def __init__(self, strand: Strand, stages: Sequence[Stage[Any]]) -> None:
+    def __init__(self, strand: Strand, stages: Sequence[Stage[Any]] = (), body: Body = read) -> None:
         self._strand = strand
         self._signal = Signal()
         self._asked: deque[Branch] = deque()
         self._failures: list[BaseException] = []
-        self._closing = False
         self._waiting = 0
-        self.every = [Branch(stage, index) for index, stage in enumerate(stages)]
-        self.open = len(self.every)
-        for branch in self.every:
-            self._asked.append(branch)
+        self._joined = 0
+        self.every: list[Branch] = []
+        self.open = 0
+        for stage in stages:
+            self.add(stage, body)
+
+    def add(self, stage: Stage[Any], body: Body = read) -> Branch:
+        """One more branch, asked for its first row. On the loop's thread; the reader may be waiting in `next`."""
+        branch = Branch(stage, self._joined, body)
+        self._joined += 1
+        self.open += 1
+        self.every.append(branch)
+        self._asked.append(branch)
+        self._signal.set()
+        return branch
+
+    def remove(self, branch: Branch) -> None:
+        """Cancels a branch, and returns when it is closed; a row that it had is dropped. Raises what its closing does.
+
+        Not while the strand waits in `next`.
+        """
+        if branch in self._asked:
+            self._asked.remove(branch)
+        left = self._cancel(branch)
+        while not branch.over:
+            if branch.waits:
+                self._signal.clear()
+                if branch.waits:
+                    self._pause(self._signal)
+                continue
+            self._asked.remove(branch)
+            left += self._step_out(branch)
+        if branch in self.every:
+            self.every.remove(branch)
+        self._strand.owner.drop(left)
+        if self._failures:
+            raise self._failures[0]
 
     def ask(self, branch: Branch) -> None:
         """Lets a branch whose row was taken work on its next one, when `next` comes to it."""
@@ -112,10 +198,12 @@ class Branches:
                 asked.append(branch)
                 self._strand.pause(TURN)
 
-    def next(self) -> Branch | None:
+    def next(self, until: float | None = None) -> Branch | None:
         """The next branch that has a row (`full`) or has ended (`over`); None when nothing more can come.
 
-        Waits where it must. Raises the failure of a branch: the rows that it made before were handed out before.
+        Waits where it must; until the loop's time is `until`, where that is given: then LATE. (With a time it never
+        gives None: who has asked no branch waits for the time alone.) Raises the failure of a branch: the rows that it
+        made before were handed out before.
         """
         while True:
             while self._asked:
@@ -128,11 +216,31 @@ class Branches:
                 if outcome is TURN:
                     self._asked.append(branch)
                     self._strand.pause(TURN)
-            if not self._waiting:
-                return None
-            self._signal.clear()
-            if not self._asked:
+                    if until is not None and self._strand.loop.time() >= until:
+                        return cast("Branch", LATE)
+            if until is None:
+                if not self._waiting:
+                    return None
+                self._signal.clear()
+                if not self._asked:
+                    self._strand.pause(self._signal)
+            elif self._wait_until(until):
+                return cast("Branch", LATE)
+
+    def _wait_until(self, until: float) -> bool:
+        """Waits for a branch or for the time; was it the time? There is a timer only while there is a wait."""
+        loop = self._strand.loop
+        seconds = until - loop.time()
+        if seconds <= 0:
+            return True
+        self._signal.clear()
+        if not self._asked:
+            timer: Handle = loop.call_later(seconds, self._signal.set)
+            try:
                 self._strand.pause(self._signal)
+            finally:
+                timer.cancel()
+        return False
 
     def _step(self, branch: Branch) -> Any:
         """Runs a branch until it has a row (ROW), gives its turn away (TURN), waits, or is over (None)."""
@@ -140,7 +248,7 @@ class Branches:
         error, branch.error = branch.error, None
         thread = branch.thread
         if thread is None:
-            branch.thread = thread = MicroThread(self._strand.owner, partial(_read, branch))
+            branch.thread = thread = MicroThread(self._strand.owner, partial(branch.body, branch))
         try:
             outcome = thread.step(value) if error is None else thread.step_error(error)
         except BaseException as failure:
@@ -177,7 +285,7 @@ class Branches:
 
     def _failed(self, branch: Branch, failure: BaseException) -> None:
         self._over(branch)
-        if not (isinstance(failure, NoLongerRead) and self._closing):
+        if not (isinstance(failure, NoLongerRead) and branch.closing):
             self._failures.append(failure)
 
     def _over(self, branch: Branch) -> None:
@@ -192,39 +300,15 @@ class Branches:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._closing = True
         self._asked.clear()
-        left = [branch.take() for branch in self.every if branch.full]
+        left: list[Any] = []
         for branch in self.every:
-            thread = branch.thread
-            if thread is None:
-                continue
-            thread.cancelled = NoLongerRead(branch.stage)
-            branch.switch = None
-            if branch.wait is not None:
-                if branch.wait.cancel(thread.cancelled):
-                    continue  # it is resumed when what it awaits has ended
-                branch.wait = None
-                branch.waits = False
-                self._waiting -= 1
             # Where a failure ends the stage, a wait that has failed, too, must join it. Where the reader has had
             # enough, such a failure lies ahead of what was asked for, as a row that nobody takes.
-            if branch.error is None or error is None or isinstance(error, GeneratorExit):
-                branch.error = thread.cancelled
-            self._asked.append(branch)
+            left += self._cancel(branch, keep=error is not None and not isinstance(error, GeneratorExit))
         while self._asked or self._waiting:
             while self._asked:
-                branch = self._asked.popleft()
-                outcome = self._step(branch)
-                if outcome is ROW:  # it swallowed the cancel and made a row: ask it again
-                    left.append(branch.take())
-                    branch.switch = None
-                    assert branch.thread is not None
-                    branch.error = branch.thread.cancelled
-                    self._asked.append(branch)
-                elif outcome is TURN:
-                    self._asked.append(branch)
-                    self._pause(TURN)
+                left += self._step_out(self._asked.popleft())
             self._signal.clear()
             if self._waiting and not self._asked:
                 self._pause(self._signal)
@@ -232,6 +316,51 @@ class Branches:
         failures = [failure for failure in self._failures if failure is not error]
         if failures:
             raise_first(error, failures)
+
+    def _cancel(self, branch: Branch, keep: bool = False) -> list[Any]:
+        """Has a branch end: it is asked to step with a cancel, now or when what it awaits has ended. Returns its rows.
+
+        `keep`: an error that its wait has given stays, and comes in place of the cancel.
+        """
+        left = [branch.take()] if branch.full else []
+        if branch.body is not read:
+            left = [*branch.block]
+            branch.block.clear()
+        thread = branch.thread
+        branch.closing = True
+        if thread is None:
+            if not branch.over:  # it was never started
+                self._over(branch)
+            return left
+        thread.cancelled = NoLongerRead(branch.stage)
+        branch.switch = None
+        if branch.wait is not None:
+            if branch.wait.cancel(thread.cancelled):
+                return left  # it is resumed when what it awaits has ended
+            branch.wait = None
+            branch.waits = False
+            self._waiting -= 1
+        if branch.error is None or not keep:
+            branch.error = thread.cancelled
+        self._asked.append(branch)
+        return left
+
+    def _step_out(self, branch: Branch) -> list[Any]:
+        """One step of a branch that is being closed. Returns the rows that it makes nevertheless."""
+        outcome = self._step(branch)
+        left: list[Any] = []
+        if outcome is ROW:  # it swallowed the cancel and made a row: ask it again
+            row = branch.take()
+            left = [row] if branch.body is read else [*branch.block]
+            branch.block.clear()
+            branch.switch = None
+            assert branch.thread is not None
+            branch.error = branch.thread.cancelled
+            self._asked.append(branch)
+        elif outcome is TURN:
+            self._asked.append(branch)
+            self._pause(TURN)
+        return left
 
     def _pause(self, instruction: Any) -> None:
         """A wait while the branches are closed: what is raised at it joins the rest, and the closing goes on."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from greenlet import getcurrent
 
 from ..errors import ClosedError
-from .instruction import Handle, Resume, Signal
+from .instruction import CallLater, Handle, Resume, Signal
 from .microthread import MicroThread, Strand, wait
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Channel(Generic[T]):
         self.on_resume: Callable[[], object] | None = None
         self._largest = max(1, limit // 2)
         self._blocked = False  # a thread waits for room
+        # Called before the reader waits: may the producer, if it was going to in the loop's next turn, go on at once?
+        self.hurry: Callable[[], bool] | None = None
         # For a virtual clock, which must not move while a thread works: called when a thread stops or goes on working.
         self.hold: Callable[[], object] | None = None
         self.release: Callable[[], object] | None = None
@@ -156,6 +158,11 @@ class Channel(Generic[T]):
             await self.run.loop.suspend(self.on_room)
         if self.closed:
             raise ClosedError("flow: the reader has gone")
+
+    @property
+    def roomy(self) -> CallLater:
+        """The wait for room, for a chain; it is over, too, when nothing can be pushed any more."""
+        return _Roomy(self)
 
     def on_room(self, resume: Resume) -> Handle | None:
         """Resumes once there is room, or nothing can be pushed any more."""
@@ -300,7 +307,8 @@ class Channel(Generic[T]):
             if not count:
                 if self.ended and not self._blocks:
                     break
-                wait(self._arrived)
+                if self.hurry is None or not self.hurry():
+                    wait(self._arrived)
                 continue
             yield self._current
             if count > 1:
@@ -329,6 +337,16 @@ class Channel(Generic[T]):
             resume()
         if self.run is not None:
             self.run.drop(left)
+
+
+class _Roomy(CallLater):
+    __slots__ = ("_channel",)
+
+    def __init__(self, channel: Channel[Any]) -> None:
+        self._channel = channel
+
+    def callLater(self, resume: Resume, /) -> Handle | None:
+        return self._channel.on_room(resume)
 
 
 class _Waiting:

@@ -143,16 +143,25 @@ class Pushed(Resume):
 class Driven:
     """A run that callbacks drive from its first step to its end; ``ended(error)`` is called once, at the end.
 
+    ``paused()``, where it is given, is called after each step, before the end too: what the chain has made by then can
+    be handed on.
+
     A call that arrives while some chain is running (a Deferred fired by a stage, say) takes its step in the loop's
     next turn, so that chains never nest into each other and the stack does not grow.
     """
 
-    __slots__ = ("_ended", "_later", "_pushed", "_wait", "run", "stepping")
+    __slots__ = ("_ended", "_later", "_paused", "_pushed", "_wait", "run", "stepping")
 
-    def __init__(self, run: Run, ended: Callable[[BaseException | None], object]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        ended: Callable[[BaseException | None], object],
+        paused: Callable[[], object] | None = None,
+    ) -> None:
         self.run = run
         self.stepping = False
         self._ended = ended
+        self._paused = paused
         self._wait: Wait | Pushed | None = None
         self._pushed = Pushed(self)
         self._later: tuple[Any, BaseException | None] | None = None  # what the step of the loop's next turn is given
@@ -241,6 +250,8 @@ class Driven:
                 loop.used = used = loop.used + loop.clock() - loop.entered
                 if used > 0.001 and not loop.marked:
                     loop.mark()
+            if self._paused is not None:
+                self._paused()
             if outcome is None:
                 self._finish(None)
                 return
@@ -260,7 +271,25 @@ class Driven:
             pushed.forget()
             value = error = None
 
+    def hurry(self) -> bool:
+        """Takes a step that was put off to the loop's next turn now, on the micro-thread that waits for it: did it?
+
+        It is then nested below that micro-thread for the step, as a branch is.
+        """
+        if self._later is None or self.stepping:
+            return False
+        loop = self.run.loop
+        inside = loop.inside
+        loop.leave()
+        self._go_on()
+        if inside:
+            loop.inside = True
+            loop.entered = loop.clock()
+        return True
+
     def _finish(self, error: BaseException | None) -> None:
+        if error is not None and self._paused is not None:
+            self._paused()
         self.run.end()
         if error is not None:
             self.run.noted(error)

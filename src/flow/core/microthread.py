@@ -29,12 +29,24 @@ if TYPE_CHECKING:
     from .run import Run, Scope
     from .stage import Stage
 
-__all__ = ["ROW", "MicroThread", "Reading", "Strand", "cooperate", "current", "sleep", "unwanted", "wait", "wait_out"]
+__all__ = [
+    "ROW",
+    "Mark",
+    "MicroThread",
+    "Reading",
+    "Strand",
+    "cooperate",
+    "current",
+    "sleep",
+    "unwanted",
+    "wait",
+    "wait_out",
+]
 
 T = TypeVar("T")
 
 
-class _Mark:
+class Mark:
     """A value that only flow itself can hand to a hub, so that no row and no instruction is mistaken for it."""
 
     def __init__(self, name: str) -> None:
@@ -44,7 +56,7 @@ class _Mark:
         return self._name
 
 
-ROW: Final[Any] = _Mark("ROW")
+ROW: Final[Any] = Mark("ROW")
 """Handed to the hub when the strand has put a row (or rows) where its reader looks."""
 
 

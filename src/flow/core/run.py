@@ -236,6 +236,7 @@ class Run:
         "loop",
         "options",
         "over",
+        "parent",
         "row",
         "slice",
         "stage",
@@ -253,6 +254,7 @@ class Run:
         self.cleanup_until: tuple[BaseException, float] | None = None
         self.busy = False
         self.over = False
+        self.parent: Run | None = None  # the run that has this one as a part of it
         self.dropped = 0
         self.row: Any = None  # where the main strand puts a row for its reader, and `block` for several
         self.block: list[Any] = []
@@ -281,7 +283,9 @@ class Run:
         """Counts rows that were made and that nobody will read, and hands them to `on_dropped`."""
         if rows:
             self.dropped += len(rows)
-            if self.options.on_dropped is not None:
+            if self.parent is not None:
+                self.parent.drop(rows)
+            elif self.options.on_dropped is not None:
                 self.options.on_dropped(rows)
 
     def cleanup_deadline(self, strand: Strand) -> float | None:

@@ -11,12 +11,14 @@ compose are in `flow.stages`; the short forms (`rows.map(f)`) only call them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from ..errors import NotReadyError
 from . import run as _run
+from .forms import OneInput
+from .forms_many import ManyInputs
 from .here import read_here, read_inside, script
 from .microthread import current
 from .reader import Reader, collect
@@ -24,8 +26,6 @@ from .reading import Blocks, Opening, Pass, refuse_a_loop
 from .run import DEFAULTS, Options, Scope
 
 if TYPE_CHECKING:
-    from ..stages.combine import Merge, Zip
-
     _T = TypeVar("_T")
     # What stages with several inputs take, as far as its rows have a known type: not text, which is one row.
     Input: TypeAlias = "Stage[_T] | list[_T] | tuple[_T, ...] | set[_T] | Iterator[_T] | AsyncIterator[_T]"
@@ -41,7 +41,7 @@ T3 = TypeVar("T3")
 P = ParamSpec("P")
 
 
-class Stage(Generic[T_co]):
+class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
     """A step of a flow, with all that is above it; iterate it to run it.
 
     Each iteration is a run of its own. Nothing happens before its first row is asked for, and it works no further
@@ -208,94 +208,6 @@ class Stage(Generic[T_co]):
                 second = next(rows)
         """
         return Opening(self, Options(slice, cleanup, on_dropped))
-
-    # ---------------------------------------------------------------------------------------------------------------
-    # Short forms of the stages in flow.stages
-
-    @overload
-    def map(self, f: Callable[[T_co], Awaitable[U]], /) -> Stage[U]: ...
-    @overload
-    def map(self, f: Callable[[T_co], U], /) -> Stage[U]: ...
-    def map(self, f: Callable[[Any], Any], /) -> Stage[Any]:
-        """``f(row)`` for each row, in order; an async `f` is awaited before the next row. See `flow.Map`."""
-        from ..stages.transform import Map
-
-        return Map(f, self)
-
-    def filter(self, f: Callable[[T_co], object], /) -> Stage[T_co]:
-        """The rows for which ``f(row)`` is true, in order; an async `f` is awaited. See `flow.Filter`."""
-        from ..stages.transform import Filter
-
-        return Filter(f, self)
-
-    @overload
-    def flat_map(self, f: Callable[[T_co], Awaitable[Iterable[U]]], /) -> Stage[U]: ...
-    @overload
-    def flat_map(self, f: Callable[[T_co], Iterable[U]], /) -> Stage[U]: ...
-    @overload
-    def flat_map(self, f: Callable[[T_co], AsyncIterable[U]], /) -> Stage[U]: ...
-    def flat_map(self, f: Callable[[Any], Any], /) -> Stage[Any]:
-        """The rows of ``f(row)`` for each row, in turn: `f` gives an iterable or a stage. See `flow.FlatMap`."""
-        from ..stages.transform import FlatMap
-
-        return FlatMap(f, self)
-
-    def enumerate(self, start: int = 0) -> Stage[tuple[int, T_co]]:
-        """``(number, row)`` for each row, as the builtin does it."""
-        from ..stages.transform import enumerated
-
-        return enumerated(self, start)
-
-    def __getitem__(self, rows: slice) -> Stage[T_co]:
-        """``stage[a:b:c]``: those rows, as `itertools.islice` does it; no row after the last one is asked for.
-
-        Raises TypeError for an index that is no slice, ValueError for a negative bound.
-        """
-        from ..stages.transform import sliced
-
-        return sliced(self, rows)
-
-    def take_while(self, f: Callable[[T_co], object], /) -> Stage[T_co]:
-        """The rows before the first for which ``f(row)`` is false (that one is read and dropped); async `f` too."""
-        from ..stages.transform import take_while
-
-        return take_while(self, f)
-
-    def drop_while(self, f: Callable[[T_co], object], /) -> Stage[T_co]:
-        """The rows from the first for which ``f(row)`` is false; an async `f` is awaited."""
-        from ..stages.transform import drop_while
-
-        return drop_while(self, f)
-
-    def batched(self, n: int, /) -> Stage[tuple[T_co, ...]]:
-        """Tuples of `n` rows, the last one maybe shorter; holds up to `n` rows. Raises ValueError for n below 1."""
-        from ..stages.batch import batched
-
-        return batched(self, n)
-
-    @overload
-    def zip(self, a: Input[T1], /) -> Zip[tuple[T_co, T1]]: ...
-    @overload
-    def zip(self, a: Input[T1], b: Input[T2], /) -> Zip[tuple[T_co, T1, T2]]: ...
-    @overload
-    def zip(self, a: Input[T1], b: Input[T2], c: Input[T3], /) -> Zip[tuple[T_co, T1, T2, T3]]: ...
-    @overload
-    def zip(self, *others: Any) -> Zip[tuple[Any, ...]]: ...
-    def zip(self, *others: Any) -> Zip[Any]:
-        """Tuples of one row of each input: see `flow.Zip`."""
-        from ..stages.combine import Zip
-
-        return Zip(self, *others)
-
-    @overload
-    def merge(self: Stage[T], *others: Input[T]) -> Merge[T]: ...
-    @overload
-    def merge(self, *others: Any) -> Merge[Any]: ...
-    def merge(self, *others: Any) -> Merge[Any]:
-        """The rows of all inputs as they come: see `flow.Merge`."""
-        from ..stages.combine import Merge
-
-        return Merge(self, *others)
 
 
 class _Bound:
