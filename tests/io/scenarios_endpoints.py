@@ -301,7 +301,7 @@ async def close_after_a_clean_loss() -> None:
     await until(lambda: server.connections, "the connection")
     channel = server.connections[0].flow_link.inbox.channel
     peer.wire.write(b"x")
-    await until(lambda: channel.peak, "the first piece")
+    await until(lambda: not channel.wanted, "the first piece")
     peer.wire.write(b"x")
     await until(lambda: channel.unread, "the second one")
     await peer.close()

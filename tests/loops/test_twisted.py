@@ -333,3 +333,37 @@ def test_a_deferred_is_one(reactor: ClockReactor) -> None:
     reactor.advance(0)
     reactor.advance(0)
     assert deferred.result == ["1", "2"]
+
+
+def test_a_wait_that_is_over_at_once_is_not_taken_for_the_next_one() -> None:
+    """CONTRACT 8, 15: an instruction that resumes there and then is followed by a wait that sleeps; a cancel calls that
+    one off, and leaves no timer of it."""
+
+    class AtOnce(flow.CallLater):
+        def callLater(self, resume: Any, /) -> None:
+            resume()
+
+    closed = []
+
+    def source() -> Iterator[int]:
+        try:
+            flow.wait(AtOnce())
+            flow.sleep(10)
+            yield 1
+        finally:
+            closed.append(flow.sleep(1))
+
+    clock = task.Clock()
+    failed: list[Any] = []
+    deferred = flow.Deferred(source, reactor=clock)
+    deferred.addErrback(failed.append)
+    for _ in range(5):
+        clock.advance(0)
+    deferred.cancel()
+    clock.advance(0)
+    # The cleanup waits: its sleep, and its deadline. What was called off is gone.
+    assert sorted(call.getTime() - clock.seconds() for call in clock.getDelayedCalls()) == [1, 5]
+    clock.advance(1)
+    assert (len(closed), len(failed)) == (1, 1)
+    clock.advance(0)
+    assert clock.getDelayedCalls() == []

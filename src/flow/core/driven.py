@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
@@ -18,6 +18,9 @@ from ..errors import Cancelled
 from .instruction import Handle, Resume, Signal
 from .microthread import ROW, MicroThread, unwanted
 from .run import Run, live
+
+if TYPE_CHECKING:
+    from .channel import Channel
 
 __all__ = ["Driven", "Wait", "abandon", "raise_swallowed"]
 
@@ -94,9 +97,12 @@ class Wait:
 class Pushed(Resume):
     """The usual wait of a driven run: for something that is pushed, or for its turn. It needs no timer, can't fail to
     begin, and is used again and again: a connection has one for each message.
+
+    So a call may be late, and come when the run waits for something else that is pushed. That wait ends for nothing
+    then: who waits for a signal looks again.
     """
 
-    __slots__ = ("_driven", "armed", "number", "signal", "value")
+    __slots__ = ("_driven", "armed", "signal", "value")
 
     def __init__(self, driven: Driven) -> None:
         self.loop = driven.run.loop
@@ -104,30 +110,25 @@ class Pushed(Resume):
         self.signal: Signal | None = None
         self.value: Any = None
         self.armed = False
-        self.number = 0
 
     def __call__(self, value: Any = None, /) -> None:
         loop = self.loop
         if get_ident() != loop.thread:
-            loop.call_threadsafe(partial(self._late, self.number))
+            loop.call_threadsafe(self)
         elif self.armed:
             driven = self._driven
             if loop.used >= driven.run.slice:
-                # It is called again when its turn comes. Should it be cancelled before that, and wait for something
-                # else by then, that wait ends for nothing: who waits for a signal looks again.
-                loop.turn_over(self)
+                loop.turn_over(driven.turn)  # it is called again when its turn comes
                 return
-            self.armed = False
-            value, self.value = self.value, None
-            if driven.stepping or type(getcurrent()) is MicroThread:
-                driven.resume(value, None)
-            else:
-                driven.go(value, None)
+            driven.resume(self.take(), None)
 
-    def _late(self, number: int) -> None:
-        """From another thread: meanwhile it may be another wait."""
-        if number == self.number:
-            self()
+    def take(self) -> Any:
+        """The wait is over: what it returns."""
+        self.armed = False
+        if self.signal is not None:
+            self.signal.waiter = None  # it may have been called by the queue, and not by the signal
+        value, self.value = self.value, None
+        return value
 
     def forget(self) -> None:
         self.armed = False
@@ -150,7 +151,22 @@ class Driven:
     next turn, so that chains never nest into each other and the stack does not grow.
     """
 
-    __slots__ = ("_ended", "_later", "_paused", "_pushed", "_wait", "run", "stepping")
+    __slots__ = (
+        "_clock",
+        "_ended",
+        "_hub",
+        "_later",
+        "_loop",
+        "_paused",
+        "_pushed",
+        "_slice",
+        "_thread",
+        "_wait",
+        "inlet",
+        "run",
+        "stepping",
+        "turn",
+    )
 
     def __init__(
         self,
@@ -160,11 +176,18 @@ class Driven:
     ) -> None:
         self.run = run
         self.stepping = False
+        self.inlet: Channel[Any] | None = None
+        """Where rows are from that the chain may be handed as it waits for them: see `hand`."""
         self._ended = ended
         self._paused = paused
         self._wait: Wait | Pushed | None = None
         self._pushed = Pushed(self)
         self._later: tuple[Any, BaseException | None] | None = None  # what the step of the loop's next turn is given
+        # What each step needs, without a look into the run.
+        self._loop, self._clock, self._slice = run.loop, run.loop.clock, run.slice
+        self._thread: Any = run.thread
+        self.turn = self._on_turn
+        self._hub: Any = None  # the greenlet of the last step, which is the parent of the micro-thread
 
     def start(self) -> None:
         self.resume(None, None)
@@ -179,7 +202,7 @@ class Driven:
         wait = self._wait
         if self._later is not None:
             self._later = (None, error)
-        elif wait is not None and not wait.cancel(error):
+        elif not self.stepping and wait is not None and not wait.cancel(error):
             self._wait = None
             self.resume(None, error)
 
@@ -202,74 +225,112 @@ class Driven:
             (value, error), self._later = self._later, None
             self.go(value, error)
 
-    def go(self, value: Any, error: BaseException | None) -> None:
-        # The way of every row that is pushed to a connection: no more is done here than must be.
-        run = self.run
-        thread: Any = run.thread
-        loop = run.loop
-        if run.over:
+    def hand(self, row: Any) -> bool:
+        """Takes a row of `inlet` if the chain waits for one, here. True if so: then the chain has gone on with it, and
+        waits again; or it will, when it is its turn. False: push it. A row that is None can't be handed.
+
+        The way of every piece of a connection: no more is done here than must be.
+        """
+        inlet, pushed = self.inlet, self._pushed
+        if inlet is None:
+            return False
+        arrived = inlet.arrived
+        # Another greenlet than the hub is another chain, perhaps, or another thread: `resume` tells them apart.
+        if arrived.waiter is not pushed or getcurrent() is not self._hub:
+            return False
+        arrived.waiter = None
+        if self._loop.used >= self._slice:
+            inlet.push_one(row)  # it is held meanwhile, and nobody waits for it
+            self._loop.turn_over(self.turn)
+        else:
+            pushed.armed = False
+            if self._step(row, None):
+                self.go(None, None)
+        return True
+
+    def _on_turn(self) -> None:
+        """`Pushed.__call__` for the loop's queue: a method, not an object that is called, adds nothing to the stack."""
+        pushed = self._pushed
+        if not pushed.armed or getcurrent() is not self._hub or self._loop.used >= self._slice:
+            pushed()
             return
-        while True:
-            if error is None:
-                if not thread:
-                    error = thread.cancelled  # cancelled before its first step
-                if error is None and loop.used >= run.slice:
-                    self._wait = pushed = self._pushed
-                    pushed.signal = None
-                    pushed.value = value
-                    pushed.number += 1
-                    pushed.armed = True
-                    loop.turn_over(pushed)
-                    return
+        if self._step(pushed.take(), None):
+            self.go(None, None)
+
+    def go(self, value: Any, error: BaseException | None) -> None:
+        loop = self._loop
+        while not self.run.over:
             self._wait = None
-            loop.entered = now = loop.clock()  # Loop.enter, in place
-            loop.inside = True
-            loop.slice = run.slice
-            run.deadline = now + max(run.slice - loop.used, run.slice / 4)
-            self.stepping = True
-            try:
-                if error is None:
-                    hub = getcurrent()  # MicroThread.step, in place
-                    if thread.parent is not hub:
-                        thread.parent = hub
-                    outcome = thread.switch(value)
-                else:
-                    outcome = thread.step_error(error)
-                while outcome is ROW:
-                    outcome = thread.step()
-                if outcome is None:
-                    raise_swallowed(run)
-            except BaseException as failure:
-                self.stepping = False
-                loop.leave()
-                self._finish(failure)
+            thread: Any = self.run.thread
+            self._thread = thread
+            if error is None and not thread:
+                error = thread.cancelled  # cancelled before its first step
+            if error is None and loop.used >= self._slice:
+                self._wait = pushed = self._pushed
+                pushed.signal = None
+                pushed.value = value
+                pushed.armed = True
+                loop.turn_over(self.turn)
                 return
-            self.stepping = False
-            if loop.inside:  # Loop.leave, in place
-                loop.inside = False
-                loop.used = used = loop.used + loop.clock() - loop.entered
-                if used > 0.001 and not loop.marked:
-                    loop.mark()
-            if self._paused is not None:
-                self._paused()
-            if outcome is None:
-                self._finish(None)
+            hub = getcurrent()
+            if hub is not self._hub:
+                thread.parent = self._hub = hub
+            # What was pushed meanwhile is read at once, here and not in a call, so that the stack does not grow.
+            if not self._step(value, error):
                 return
-            if type(outcome) is not Signal or thread.handling is not None:
-                self._wait = Wait(thread, outcome, self.resume)
-                return
-            self._wait = pushed = self._pushed
-            pushed.signal = outcome
-            pushed.value = None
-            pushed.number += 1
-            pushed.armed = True
-            outcome.waiter = pushed
-            # Published first, and looked at after: see Signal.callLater. What was pushed meanwhile is read at once,
-            # here and not in a call, so that the stack does not grow.
-            if not outcome.happened:
-                return
-            pushed.forget()
             value = error = None
+
+    def _step(self, value: Any, error: BaseException | None) -> bool:
+        """One step of the chain, to its next wait or its end. True: what it waits for has happened already."""
+        run, loop, clock, thread = self.run, self._loop, self._clock, self._thread
+        loop.inside = True  # Loop.enter, in place
+        loop.slice = slice = self._slice
+        left = slice - loop.used
+        loop.entered = entered = clock()
+        run.deadline = entered + (left if left > slice / 4 else slice / 4)
+        self.stepping = True
+        try:
+            outcome = thread.switch(value) if error is None else thread.step_error(error)
+            while outcome is ROW:
+                outcome = thread.step()
+            if outcome is None:
+                raise_swallowed(run)
+        except BaseException as failure:
+            self.stepping = False
+            loop.leave()
+            self._finish(failure)
+            return False
+        self.stepping = False
+        if loop.inside:  # Loop.leave, in place
+            loop.inside = False
+            loop.used = used = loop.used + clock() - entered
+            if used > 0.001 and not loop.marked:
+                loop.mark()
+        if self._paused is not None:
+            self._paused()
+        return self._waits(outcome)
+
+    def _waits(self, outcome: Any) -> bool:
+        """The chain has come to a wait, or to its end (None). True: what it waits for has happened already."""
+        thread = self._thread
+        if type(outcome) is Signal and thread.handling is None:
+            self._wait = outcome.waiter = pushed = self._pushed
+            pushed.signal = outcome
+            pushed.armed = True
+            # Published first, and looked at after: see Signal.callLater.
+            if not outcome.happened:
+                return False
+            pushed.forget()
+            return True
+        if outcome is None:
+            self._finish(None)
+        else:
+            # What is over at once goes on in the loop's next turn: here it would go on before this wait is known
+            # (test_twisted.py::test_a_wait_that_is_over_at_once_is_not_taken_for_the_next_one).
+            self.stepping = True
+            self._wait = Wait(thread, outcome, self.resume)
+            self.stepping = False
+        return False
 
     def hurry(self) -> bool:
         """Takes a step that was put off to the loop's next turn now, on the micro-thread that waits for it: did it?

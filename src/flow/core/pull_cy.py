@@ -170,20 +170,25 @@ class _Obeyed:
 OBEYED: Any = _Obeyed()
 
 
-def obeyed(source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any]) -> Iterator[Any]:
+def obeyed(
+    source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any], first: tuple[Any, ...] = ()
+) -> Iterator[Any]:
     """The rows of a classic generator; what is an instruction is obeyed, and its result sent back.
 
     `plain` holds types known to be data. `classify(row)` returns None for data, or a callable that obeys the row
-    and returns (is_row, value): a row to hand on, or the answer to send back.
+    and returns (is_row, value): a row to hand on, or the answer to send back. `first` holds a row that it has given
+    already, if there is one.
     """
+    rows: Iterator[Any] = chain(first, source) if first else source
     while True:
-        for row in source:
+        for row in rows:
             if type(row) in plain:
                 yield row
                 continue
             break
         else:
             return
+        rows = source
         while True:
             if type(row) in plain:
                 yield row

@@ -40,6 +40,7 @@ __all__ = [
     "of_an_iterable",
     "sliced_fairly",
     "with_instructions",
+    "with_instructions_from",
 ]
 
 T = TypeVar("T")
@@ -118,6 +119,11 @@ def of_a_generator(make: Callable[[], Generator[T, Any, Any]], scope: Scope) -> 
 def with_instructions(generator: Generator[T, Any, Any], scope: Scope) -> Iterator[T]:
     """The rows of a classic generator, less the instructions, which are obeyed."""
     return obeyed(scope.add(generator), _plain, _classify)
+
+
+def with_instructions_from(row: T, generator: Generator[T, Any, Any]) -> Iterator[T]:
+    """The same, of a classic generator that has given `row` already, and is closed by who opened it."""
+    return obeyed(generator, _plain, _classify, (row,))
 
 
 def awaited(make: Callable[[], Any]) -> Generator[Any]:

@@ -20,11 +20,10 @@ from twisted.internet import defer, interfaces
 from twisted.python import failure, log
 
 from ..core.driven import Driven
-from ..core.instruction import Handle, Resume
-from ..core.microthread import current, wait
-from ..core.reader import handed_to
+from ..core.instruction import TURN, Handle, Resume
+from ..core.microthread import MicroThread, current, wait
 from ..core.run import Run, Scope, joined
-from ..core.source import is_a, kind_of, with_instructions
+from ..core.source import is_a, kind_of, with_instructions_from
 from ..core.stage import Stage, label_of
 from ..core.wrap import stage_of
 from ..errors import Cancelled, ClosedError
@@ -46,7 +45,7 @@ _BYTES = (bytes, bytearray, memoryview)
 
 
 class Controlled(Stage[Any]):
-    """What the controller of a connection yields."""
+    """What the controller of a connection yields. A generator is handed on as it is: `Link` obeys what is in it."""
 
     def __init__(self, conn: Conversation) -> None:
         self._conn = conn
@@ -82,7 +81,8 @@ class Controlled(Stage[Any]):
                 f"{type(made).__name__}. Write it as a generator: `for row in conn: yield ...`"
             )
         if is_a(made, GeneratorType):
-            return with_instructions(made, scope)  # `conn`, and what takes its rows, look at the clock
+            generator: Iterator[Any] = made
+            return generator
         return stage_of(made).open_in(scope)
 
 
@@ -97,7 +97,7 @@ class Link:
         self.run = Run(Controlled(conn), loop, terms.options)
         self.driven = Driven(self.run, self._ended)
         self.inbox = self._new_inbox(conn.label)
-        self.push = self.inbox.channel.push_one  # what `arrived` does when there is one callback, and no idle timer
+        self.hand = self.driven.hand  # what `arrived` does for a chain that waits for just this
         self.events: dict[str, Inbox] = {}
         self.tagged = len(terms.callbacks) > 1
         # Who stops reading: a base class that splits pieces into messages can stop between two of them.
@@ -123,7 +123,9 @@ class Link:
             self._after("timeout", terms.timeout, partial(self._late, f"lasted more than {terms.timeout:g} s"))
         if terms.idle is not None:
             self._after("idle", terms.idle, self._look)
-        self.run.begin(handed_to(self.write))
+        if not (self.watched or self.tagged):
+            self.driven.inlet = self.inbox.channel
+        self.run.begin(self._serve)
 
     def _inboxes(self) -> tuple[Inbox, ...]:
         return self.inbox, *self.events.values()
@@ -134,6 +136,7 @@ class Link:
     def event(self, name: str) -> Inbox:
         """The inbox of one callback, from now on."""
         if name not in self.events:
+            self.driven.inlet = None  # from now on a row may be for another inbox
             self.events[name] = self._new_inbox(f"{self.conn.label}.events.{name}")
             if self.inbox.channel.ended:
                 self.events[name].channel.end(None)
@@ -199,6 +202,40 @@ class Link:
             inbox.channel.end(None)
 
     # ---- what is written
+
+    def _serve(self, thread: MicroThread) -> None:
+        """The body of the run: writes what the controller yields, on the chain's own stack.
+
+        Not through `handed_to`, and a generator not through `with_instructions` as long as it yields bytes: each
+        iterator less is that much less of a stack to be moved aside while the chain waits for the next piece.
+        """
+        run, transport, clock = self.run, self.transport, self.run.loop.clock
+        outbox: Any = self.outbox
+        simply = self._plain and not self.watched and not outbox.pulled
+        deadline = 0.0
+        with Scope(thread) as scope:
+            rows: Any = run.stage.open_in(scope)
+            generator = is_a(rows, GeneratorType)
+            while True:
+                for row in rows:
+                    if thread.cancelled is not None:
+                        raise thread.cancelled
+                    # A deadline that is another one: the chain has just waited. It needs no look at the clock then.
+                    if deadline is run.deadline and clock() >= deadline:
+                        thread.pause(TURN)
+                    deadline = run.deadline
+                    if simply and type(row) is bytes and not outbox.full and self.gone is None:
+                        transport.write(row)  # `write`, in place
+                        if outbox.full:
+                            wait(outbox)
+                    elif generator and type(row) is not bytes:
+                        break
+                    else:
+                        self.write(row)
+                else:
+                    return
+                generator = False
+                rows = scope.add(with_instructions_from(row, rows))
 
     def write(self, row: Any) -> None:
         """On the chain's own stack: writes a row, and waits while the transport has no room for more."""

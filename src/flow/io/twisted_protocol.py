@@ -18,7 +18,7 @@ from ..core.microthread import current
 from ..core.run import CLEANUP, SLICE, Scope
 from ..core.source import can_be_called, is_a
 from ..core.stage import Stage, label_of
-from ..errors import ClosedError, NotReadyError
+from ..errors import NotReadyError
 from .twisted_boxes import Terms, implementer
 from .twisted_link import Link
 
@@ -224,15 +224,8 @@ def _received(name: str, replaced: Any) -> Any:
     def data_received(self: Conversation, data: bytes) -> None:
         # The way of every piece: no more is done here than must be.
         link = self.flow_link
-        if link is None:
-            return
-        if link.watched or link.events or link.tagged:
+        if link is not None and not link.hand(data):
             link.arrived(name, data)
-            return
-        try:
-            link.push(data)
-        except ClosedError:
-            link.run.drop([data])
 
     received: Any = data_received if name == "dataReceived" else named
     received.__wrapped__ = replaced  # a subclass replaces this one: its signature is that
