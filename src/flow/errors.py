@@ -12,10 +12,14 @@
      │    ├── AlreadyReadError        a second reading of what can be read once (also a RuntimeError)
      │    ├── BusyError               two readers of one run at the same time (also a RuntimeError)
      │    ├── ClosedError             a push after the end (also a RuntimeError)
-     │    ├── FullError               a push into a full Callback that did not wait (also a RuntimeError)
+     │    ├── FullError               a row for which there is no room, where nobody waits for it (also a RuntimeError)
+     │    ├── SlowReaderError         a reader of shared rows that fell behind (also a RuntimeError)
      │    ├── WrongThreadError        a call from a thread that may not make it (also a RuntimeError)
+     │    ├── RowTimeoutError         a row that did not come in time (also a TimeoutError)
+     │    ├── DrainTimeoutError       what drain() gave up, as the run's reader sees it (also a TimeoutError)
      │    ├── CleanupTimeoutError     a cleanup that went on waiting after a cancel (also a TimeoutError)
-     │    └── LineTooLongError        a line over `max_length` (also a ValueError)
+     │    └── MessageTooLongError     a message over `max_length` (also a ValueError)
+     │         └── LineTooLongError   a line over `max_length`
      └── MissingExtraError            a library that is not installed (an ImportError)
 
 What a user's own code raises is never wrapped: it reaches the reader with its type, instance and traceback.
@@ -31,12 +35,16 @@ __all__ = [
     "Cancelled",
     "CleanupTimeoutError",
     "ClosedError",
+    "DrainTimeoutError",
     "FlowError",
     "FullError",
     "LineTooLongError",
     "LoopRunningError",
+    "MessageTooLongError",
     "MissingExtraError",
     "NotReadyError",
+    "RowTimeoutError",
+    "SlowReaderError",
     "Unsupported",
     "WrongThreadError",
 ]
@@ -83,18 +91,55 @@ class ClosedError(FlowError, RuntimeError):
 
 
 class FullError(FlowError, RuntimeError):
-    """A row was pushed into a full Callback: ask ``offer()``, or wait with ``put()``."""
+    """There is no room for a row, and nobody waits for it: a push into a full Callback, a buffer that may not overflow,
+    one key too many for ``route``.
+    """
+
+
+class SlowReaderError(FlowError, RuntimeError):
+    """A reader of shared rows fell behind: it was disconnected, or others would wait for it for ever."""
 
 
 class WrongThreadError(FlowError, RuntimeError):
     """The call was made from a thread that may not make it."""
 
 
+class RowTimeoutError(FlowError, TimeoutError):
+    """A row did not come in time, or the rows did not end: see ``rows.timeout()``.
+
+    `which` is the limit that was passed: "item", "first", "idle" or "total"; `seconds` is how long it was.
+    """
+
+    def __init__(self, which: str, seconds: float) -> None:
+        super().__init__(which, seconds)
+        self.which = which
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"timeout({self.which}={self.seconds:g}): {_LATE[self.which].format(self.seconds)}"
+
+
+_LATE = {
+    "item": "no row came within {:g} s of being asked for",
+    "first": "no first row came within {:g} s of being asked for",
+    "idle": "nothing came for {:g} s",
+    "total": "the rows had not ended after {:g} s",
+}
+
+
+class DrainTimeoutError(FlowError, TimeoutError):
+    """A run was given up, for the deadline of its ``drain()`` had passed; its reader gets this in place of rows."""
+
+
 class CleanupTimeoutError(FlowError, TimeoutError):
     """A cleanup waited past its deadline after a cancel; the text names where it waited."""
 
 
-class LineTooLongError(FlowError, ValueError):
+class MessageTooLongError(FlowError, ValueError):
+    """A message was longer than ``max_length`` (or than its prefix can say); the text has that, and the first bytes."""
+
+
+class LineTooLongError(MessageTooLongError):
     """A line was longer than ``max_length``; the text has the limit and the first bytes."""
 
 

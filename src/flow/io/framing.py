@@ -1,5 +1,6 @@
-"""Framing: messages out of pieces of bytes or text. Sans-io: nothing here knows a socket, and every framing is a plain
-stage, a generator from pieces to messages, that works on any iterator.
+"""Framing: lines and chunks out of pieces of bytes or text. Sans-io: nothing here knows a socket, and every framing is
+a plain stage, a generator from pieces to messages, that works on any iterator. Messages that say how long they are, and
+the way back from messages to pieces, are in `messages.py`.
 
 Any split of the same stream into pieces gives the same messages (CONTRACT 29). A limit is enforced before the memory
 is used: no more than `max_length` plus one piece is ever held.
@@ -26,20 +27,27 @@ Trailing = Literal["row", "drop", "error"]
 
 @overload
 def lines(
-    delimiter: bytes = b"\n", *, max_length: int | None = ..., trailing: Trailing = ...
+    delimiter: bytes = b"\n", *, max_length: int | None = ..., trailing: Trailing = ..., keepends: bool = ...
 ) -> Callable[[Iterable[AnyStr]], Iterator[AnyStr]]: ...
 @overload
 def lines(
-    delimiter: str, *, max_length: int | None = ..., trailing: Trailing = ...
+    delimiter: str, *, max_length: int | None = ..., trailing: Trailing = ..., keepends: bool = ...
 ) -> Callable[[Iterable[str]], Iterator[str]]: ...
-def lines(delimiter: Any = b"\n", *, max_length: int | None = MAX_LENGTH, trailing: Trailing = "row") -> Any:
+def lines(
+    delimiter: Any = b"\n",
+    *,
+    max_length: int | None = MAX_LENGTH,
+    trailing: Trailing = "row",
+    keepends: bool = False,
+) -> Any:
     r"""A stage that makes lines, without their delimiter, out of pieces of bytes or str: ``pieces | flow.lines()``.
 
     A delimiter that is split across two pieces is found. The default delimiter fits text, too. Holds the part of a
     line that has come so far, at most `max_length` (in bytes or characters; None: no limit) and one piece; a longer
     line raises LineTooLongError, after the lines before it. `trailing` says what becomes of what comes after the last
-    delimiter: "row" (the last line), "drop", or "error" (ValueError). Raises ValueError or TypeError at once for an
-    empty delimiter, a limit below 1 or another word.
+    delimiter: "row" (the last line), "drop", or "error" (ValueError). With `keepends` lines keep their delimiter, which
+    counts for no limit: for what wants lines as a file gives them (csv.reader, say). Raises ValueError or TypeError at
+    once for an empty delimiter, a limit below 1 or another word.
 
         flow.wrap([b"one\ntw", b"o\nthree"]) | flow.lines()    # b'one', b'two', b'three'
     """
@@ -47,21 +55,25 @@ def lines(delimiter: Any = b"\n", *, max_length: int | None = MAX_LENGTH, traili
         raise TypeError(f"lines(delimiter) must be bytes or str, not {type(delimiter).__name__}")
     if not delimiter:
         raise ValueError("lines(delimiter) must not be empty")
+    check_limit("lines", max_length)
+    check_trailing("lines", trailing)
+    return named(partial(_lines, delimiter, max_length, trailing, bool(keepends)), "lines")
+
+
+def check_limit(of: str, max_length: Any) -> None:
     if max_length is not None:
         if isinstance(max_length, bool) or not isinstance(max_length, int):
-            raise TypeError(f"lines(max_length) must be a whole number or None, not {type(max_length).__name__}")
+            raise TypeError(f"{of}(max_length) must be a whole number or None, not {type(max_length).__name__}")
         if max_length < 1:
-            raise ValueError(f"lines(max_length) must be at least 1, not {max_length}")
-    _check_trailing("lines", trailing)
-    return _named(partial(_lines, delimiter, max_length, trailing), "lines")
+            raise ValueError(f"{of}(max_length) must be at least 1, not {max_length}")
 
 
-def _check_trailing(of: str, trailing: Any) -> None:
+def check_trailing(of: str, trailing: Any) -> None:
     if trailing not in ("row", "drop", "error"):
         raise ValueError(f'{of}(trailing) must be "row", "drop" or "error", not {trailing!r}')
 
 
-def _named(stage: Any, name: str) -> Any:
+def named(stage: Any, name: str) -> Any:
     """A partial that errors and notes call by its name."""
     stage.__name__ = stage.__qualname__ = name
     return stage
@@ -80,8 +92,8 @@ def chunks(size: int, *, trailing: Trailing = "row") -> Callable[[Iterable[AnySt
         raise TypeError(f"chunks(size) must be a whole number, not {type(size).__name__}")
     if size < 1:
         raise ValueError(f"chunks(size) must be at least 1, not {size}")
-    _check_trailing("chunks", trailing)
-    stage: Callable[[Iterable[AnyStr]], Iterator[AnyStr]] = _named(partial(_chunks, size, trailing), f"chunks({size})")
+    check_trailing("chunks", trailing)
+    stage: Callable[[Iterable[AnyStr]], Iterator[AnyStr]] = named(partial(_chunks, size, trailing), f"chunks({size})")
     return stage
 
 
@@ -103,14 +115,14 @@ class LineBreak(Pipe[Any]):
         delimiter: bytes | str = b"\n",
         max_length: int | None = MAX_LENGTH,
         trailing: Trailing = "row",
+        keepends: bool = False,
     ) -> None:
         make: Any = lines
-        super().__init__(
-            stage_of(pieces), make(delimiter, max_length=max_length, trailing=trailing), f"LineBreak({delimiter!r})"
-        )
+        stage = make(delimiter, max_length=max_length, trailing=trailing, keepends=keepends)
+        super().__init__(stage_of(pieces), stage, f"LineBreak({delimiter!r})")
 
 
-def _lines(delimiter: Any, limit: int | None, trailing: str, pieces: Iterable[Any]) -> Generator[Any]:
+def _lines(delimiter: Any, limit: int | None, trailing: str, keepends: bool, pieces: Iterable[Any]) -> Generator[Any]:
     held: list[Any] = []  # the unfinished line, in pieces: joined once, when its end is found
     size = 0
     empty: Any = None
@@ -139,14 +151,16 @@ def _lines(delimiter: Any, limit: int | None, trailing: str, pieces: Iterable[An
                 size += len(first)
             continue
         held.append(first)
+        if keepends:
+            held.append(delimiter)
         yield empty.join(held) if len(held) > 1 else first
         last = rest.pop()
-        if limit is not None:
+        if limit is not None or keepends:
             for line in rest:
-                if len(line) > limit:
+                if limit is not None and len(line) > limit:
                     raise _too_long([], line, empty, limit)
-                yield line
-            if len(last) >= limit + len(delimiter):
+                yield line + delimiter if keepends else line
+            if limit is not None and len(last) >= limit + len(delimiter):
                 raise _too_long([], last, empty, limit)
         else:
             yield from rest
