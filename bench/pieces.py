@@ -6,13 +6,17 @@ readers without a clock. Which of them are compared is said in `work.py`.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import queue
 import random
 import sqlite3
 import tempfile
 import threading
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +71,27 @@ def read(rows: Iterable[Any]) -> tuple[int, Any]:
     for row in rows:  # noqa: B007 - the last one is returned
         number += 1
     return number, row
+
+
+# --- Batches
+
+
+def numbers(rows: int) -> Iterator[int]:
+    yield from range(rows)
+
+
+def listed(rows: int) -> list[int]:
+    return list(range(rows))
+
+
+def _recipe(rows: Iterable[Any], n: int) -> Iterator[tuple[Any, ...]]:
+    """What the documentation of itertools shows for `batched`."""
+    iterator = iter(rows)
+    while batch := tuple(islice(iterator, n)):
+        yield batch
+
+
+batched: Any = getattr(itertools, "batched", _recipe)
 
 
 # --- Async stages
@@ -136,6 +161,21 @@ def streamed_merge(*sources: AsyncIterable[Any]) -> Any:
     return stream.merge(*sources)
 
 
+def parts(inputs: int, rows: int) -> list[range]:
+    """So many rows, dealt out to so many inputs."""
+    return [range(first, rows, inputs) for first in range(inputs)]
+
+
+async def _part(rows: range) -> AsyncIterator[int]:
+    for row in rows:
+        yield row
+
+
+def streamed_parts_of(combine: str, inputs: int, rows: int) -> Any:
+    """Those inputs, through aiostream's ``merge``, ``zip`` or ``chain``."""
+    return getattr(stream, combine)(*map(_part, parts(inputs, rows)))
+
+
 async def read_stream(source: Any) -> tuple[int, Any]:
     async with source.stream() as rows:
         return await aread(rows)
@@ -153,6 +193,70 @@ async def stream_one() -> list[int]:
 
 def _same(row: Any, *_: Any) -> Any:
     return row
+
+
+# --- Concurrent calls
+
+
+async def next_number(row: int, *_: Any) -> int:
+    return row + 1
+
+
+async def next_number_later(row: int, *_: Any) -> int:
+    await asyncio.sleep(0)
+    return row + 1
+
+
+def streamed_calls(f: Any, rows: int) -> Any:
+    return stream.map(stream.iterate(range(rows)), f, task_limit=8)
+
+
+async def calls_by_hand(f: Any, rows: int) -> AsyncIterator[int]:
+    """A task for each row, 8 at a time, in order: the next one begins when the first of them is done."""
+    tasks: deque[asyncio.Task[int]] = deque()
+    for row in range(rows):
+        tasks.append(asyncio.create_task(f(row)))
+        if len(tasks) == 8:
+            yield await tasks.popleft()
+    while tasks:
+        yield await tasks.popleft()
+
+
+def hundreds(rows: int) -> list[int]:
+    """`rows` in hundreds, and what is left."""
+    return [100] * (rows // 100) + ([rows % 100] if rows % 100 else [])
+
+
+def streamed_parts(rows: int) -> Any:
+    return stream.flatmap(stream.iterate(hundreds(rows)), ticks, task_limit=8)
+
+
+# --- Buffers
+
+
+async def through_an_asyncio_queue(rows: int) -> tuple[int, Any]:
+    """A producer and a consumer as one writes them by hand: single rows, a bound of 64, and a mark at the end."""
+    held: asyncio.Queue[Any] = asyncio.Queue(64)
+    end = object()
+
+    async def produce() -> None:
+        put = held.put
+        for row in range(rows):
+            await put(row)
+        await put(end)
+
+    producer = asyncio.create_task(produce())
+    get = held.get
+    number, last = 0, None
+    while (row := await get()) is not end:
+        last = row
+        number += 1
+    await producer
+    return number, last
+
+
+def teed(rows: int) -> Iterator[Any]:
+    return zip(*itertools.tee(range(rows)), strict=True)
 
 
 # --- greenlet, by hand

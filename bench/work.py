@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import heapq
+import itertools
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib.util import find_spec
@@ -25,10 +27,26 @@ Job = Callable[[], Any]
 TEN = Goal(1.15, "at most 1.15 of bare", rows=1_000_000)
 ECHO = Goal(1 / 0.7, "0.7 of the trips a second (1.43)")
 MERGE = Goal(1 / 8, "8 times the rows a second (0.125)")
+CALLS = Goal(1 / 8, "8 times the rows a second (0.125)")
+BUFFER = Goal(1 / 5, "5 times the rows a second (0.2)")
+BATCHES = Goal(1.5, "at most 1.5 of itertools.batched")
 
 
 def workloads() -> list[Workload]:
-    return [*_chains(), *_async_for(), *_scripts(), *_merges(), *_other_stages(), *_edges(), *_connections(), *_runs()]
+    return [
+        *_chains(),
+        *_async_for(),
+        *_scripts(),
+        *_merges(),
+        *_several_inputs(),
+        *_calls(),
+        *_buffers(),
+        *_batches(),
+        *_other_stages(),
+        *_edges(),
+        *_connections(),
+        *_runs(),
+    ]
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -212,6 +230,207 @@ def _stream_both(rows: int) -> Any:
 async def _numbers(start: int, rows: int) -> Any:
     for row in range(start, rows, 2):
         yield row
+
+
+def _several_inputs() -> Iterator[Workload]:
+    slow = 0.05
+    for inputs in (10, 1000):
+        yield Workload(
+            f"merge-{inputs}",
+            f"{inputs:,} ready inputs merged, all rows into a list",
+            [
+                Contestant(
+                    "aiostream: merge",
+                    _reading(partial(p.streamed_parts_of, "merge", inputs), p.stream_rows),
+                    share=slow if inputs < 1000 else 1,
+                    missing=p.MISSING,
+                ),
+                Contestant(
+                    "flow: await Merge",
+                    _awaiting(partial(_of_parts, flow.Merge, inputs)),
+                    goal=MERGE if inputs < 1000 else None,  # most of the time goes into opening the inputs
+                ),
+            ],
+            share=0.2 if inputs < 1000 else 0.02,
+            normal=sorted,
+        )
+    for name, ours, limit in (
+        ("zip", flow.Zip, zip),
+        ("chain", flow.chain, itertools.chain),
+        ("merge-sorted", flow.merge_sorted, heapq.merge),
+    ):
+        contestants = [
+            Contestant(f"{limit.__module__}.{limit.__name__}", partial(_limit, limit)),
+            Contestant(f"flow: await {ours.__name__}", _awaiting(partial(_of_parts, ours, 4))),
+        ]
+        if name != "merge-sorted":  # which aiostream has not
+            contestants.append(
+                Contestant(
+                    f"aiostream: {name}",
+                    _reading(partial(p.streamed_parts_of, name, 4), p.stream_rows),
+                    share=slow,
+                    missing=p.MISSING,
+                )
+            )
+        yield Workload(name, f"4 ready inputs, {name}, all rows into a list", contestants, share=0.2)
+
+
+def _of_parts(combine: Callable[..., Any], inputs: int, rows: int) -> flow.Stage[Any]:
+    stage: flow.Stage[Any] = combine(*p.parts(inputs, rows))
+    return stage
+
+
+def _limit(combine: Callable[..., Any], rows: int) -> Job:
+    return lambda: list(combine(*p.parts(4, rows)))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Buffers, and one source for several readers
+
+
+def _buffers() -> Iterator[Workload]:
+    yield Workload(
+        "buffer",
+        "a ready source, read through a buffer of 64 rows",
+        [
+            Contestant("by hand: asyncio.Queue(64), a row at a time", _coroutine(p.through_an_asyncio_queue)),
+            Contestant("flow: await rows.buffer(64)", _awaiting(_buffered), goal=BUFFER),
+            Contestant("flow: .blocks() of it", _reading(_buffered, _read_blocks)),
+            Contestant("flow: async for row in it", _reading(_buffered)),
+            Contestant("flow: for row in it, in a script", _looping(_buffered)),
+        ],
+        share=0.2,
+        normal=_last,
+    )
+    yield Workload(
+        "share",
+        "a ready source for two readers of one flow, in step",
+        [
+            Contestant("by hand: zip(*itertools.tee(rows))", lambda rows: lambda: p.read(p.teed(rows))),
+            Contestant("flow: zip(*rows.tee())", _looping(_teed)),
+            Contestant("flow: zip(shared, shared)", _looping(_shared)),
+        ],
+        share=0.2,
+        normal=_last,
+    )
+
+
+def _buffered(rows: int) -> flow.Stage[int]:
+    return flow.wrap(range(rows)).buffer(64)
+
+
+def _teed(rows: int) -> Any:
+    return zip(*flow.wrap(range(rows)).tee(limit=64), strict=True)
+
+
+def _shared(rows: int) -> Any:
+    shared = flow.wrap(range(rows)).share(1, limit=64)
+    return zip(shared, shared, strict=True)
+
+
+def _coroutine(f: Callable[[int], Any]) -> Callable[[int], Job]:
+    """``await f(rows)``."""
+
+    def prepare(rows: int) -> Job:
+        async def job() -> Any:
+            return await f(rows)
+
+        return job
+
+    return prepare
+
+
+def _last(result: Any) -> tuple[int, Any]:
+    """The number of rows, and the last one."""
+    return (len(result), result[-1]) if isinstance(result, list) else result
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Concurrent calls
+
+
+def _calls() -> Iterator[Workload]:
+    slow = 0.05
+    for name, f, title, goal in (
+        ("calls", p.next_number, "an async function that is ready at once", CALLS),
+        ("calls-turn", p.next_number_later, "an async function that gives the loop a turn", None),
+    ):
+        yield Workload(
+            name,
+            f"{title}, 8 calls at a time, in order, read with `async for`",
+            [
+                Contestant(
+                    "aiostream: map(task_limit=8)",
+                    _reading(partial(p.streamed_calls, f), p.read_stream),
+                    share=slow,
+                    missing=p.MISSING,
+                ),
+                Contestant("flow: map(f, concurrency=8)", _reading(partial(_called, f)), goal=goal),
+                Contestant("flow: map(f), one call at a time", _reading(partial(_called, f, concurrency=1))),
+                Contestant("by hand: a task for each row", _reading(partial(p.calls_by_hand, f)), share=0.5),
+            ],
+            share=0.2,
+        )
+    yield Workload(
+        "flat-map",
+        "sources of 100 rows, 8 of them read at a time, read with `async for`",
+        [
+            Contestant(
+                "aiostream: flatmap(task_limit=8)",
+                _reading(p.streamed_parts, p.read_stream),
+                share=slow,
+                missing=p.MISSING,
+            ),
+            Contestant("flow: flat_map(f, concurrency=8)", _reading(_parts)),
+            Contestant("flow: flat_map(f), one source at a time", _reading(partial(_parts, concurrency=1))),
+        ],
+        share=0.2,
+        normal=lambda result: result[0],
+    )
+
+
+def _called(f: Any, rows: int, concurrency: int = 8) -> flow.Stage[int]:
+    return flow.wrap(range(rows)).map(f, concurrency=concurrency)
+
+
+def _parts(rows: int, concurrency: int = 8) -> flow.Stage[int]:
+    return flow.wrap(p.hundreds(rows)).flat_map(range, concurrency=concurrency)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Batches
+
+
+def _batches() -> Iterator[Workload]:
+    """Of the same source of flow's: what the stage costs. The last line is what the source costs, too."""
+    for kind, bare in (("generator", p.numbers), ("list", p.listed)):
+        yield Workload(
+            f"batched-{kind}",
+            f"batches of 100 rows of a {kind} that is always ready, all into a list",
+            [
+                Contestant(
+                    "itertools.batched (3.11: its recipe) behind `|`", _awaiting(partial(_batched, bare, "std"))
+                ),
+                Contestant("flow: rows.batched(100)", _awaiting(partial(_batched, bare, "n"))),
+                Contestant(
+                    "flow: rows.batched(100, within=1)", _awaiting(partial(_batched, bare, "within")), goal=BATCHES
+                ),
+                Contestant("no flow: itertools.batched over the bare rows", partial(_batched_by_hand, bare)),
+            ],
+            normal=lambda batches: (len(batches), batches[-1]),
+        )
+
+
+def _batched(bare: Callable[[int], Any], kind: str, rows: int) -> flow.Stage[Any]:
+    source: flow.Stage[Any] = flow.wrap(partial(bare, rows) if bare is p.numbers else bare(rows))
+    if kind == "std":
+        return source | partial(p.batched, n=100)
+    return source.batched(100) if kind == "n" else source.batched(100, within=1)
+
+
+def _batched_by_hand(bare: Callable[[int], Any], rows: int) -> Job:
+    made = bare(rows) if bare is p.listed else None
+    return lambda: list(p.batched(made or bare(rows), 100))
 
 
 # --------------------------------------------------------------------------------------------------------------------

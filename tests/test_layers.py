@@ -23,13 +23,16 @@ one loop's library (Twisted's protocols and pages) may stand on that loop."""
 LAZY = {
     ("core/forms.py", "stages"): "the short forms (`rows.filter(f)`) are the classes of flow.stages",
     ("core/forms_many.py", "stages"): "the same",
+    ("core/forms.py", "watch"): "the same, for `rows.progress()`",
+    ("stages/jobs.py", "offload"): "calls in an executor are made by flow.offload, where one is given",
     ("stages/buffer.py", "loops"): "`await put()` asks for the loop that runs the caller, which is nobody's run",
 }
 """Imports inside of functions that go the other way, each with its reason."""
 ONLY = {
-    "trio": {"loops/_trio.py"},
+    "trio": {"loops/_trio.py", "testing/trio_time.py"},
     "twisted": {
         "loops/_twisted.py",
+        "testing/twisted_time.py",
         "io/twisted_boxes.py",
         "io/twisted_link.py",
         "io/twisted_protocol.py",

@@ -22,6 +22,7 @@ from .core.microthread import cooperate as cooperate
 from .core.microthread import sleep as sleep
 from .core.microthread import wait as wait
 from .core.reading import Block as Block
+from .core.receipt import Drained as Drained
 from .core.stage import Stage as Stage
 from .core.wrap import wrap as wrap
 from .errors import (
@@ -40,6 +41,9 @@ from .errors import (
     ClosedError as ClosedError,
 )
 from .errors import (
+    DrainTimeoutError as DrainTimeoutError,
+)
+from .errors import (
     FlowError as FlowError,
 )
 from .errors import (
@@ -52,10 +56,19 @@ from .errors import (
     LoopRunningError as LoopRunningError,
 )
 from .errors import (
+    MessageTooLongError as MessageTooLongError,
+)
+from .errors import (
     MissingExtraError as MissingExtraError,
 )
 from .errors import (
     NotReadyError as NotReadyError,
+)
+from .errors import (
+    RowTimeoutError as RowTimeoutError,
+)
+from .errors import (
+    SlowReaderError as SlowReaderError,
 )
 from .errors import (
     Unsupported as Unsupported,
@@ -67,15 +80,35 @@ from .io import files as files  # files join what wrap() takes
 from .io.framing import LineBreak as LineBreak
 from .io.framing import chunks as chunks
 from .io.framing import lines as lines
+from .io.messages import decoded as decoded
+from .io.messages import encoded as encoded
+from .io.messages import length_prefixed as length_prefixed
+from .io.messages import netstrings as netstrings
+from .io.messages import to_length_prefixed as to_length_prefixed
+from .io.messages import to_lines as to_lines
+from .io.messages import to_netstrings as to_netstrings
 from .offload.threads import Threaded as Threaded
 from .sql import QueryIterator as QueryIterator
+from .stages.batch import batched as batched
 from .stages.buffer import Callback as Callback
 from .stages.combine import Concurrent as Concurrent
 from .stages.combine import Merge as Merge
 from .stages.combine import Zip as Zip
+from .stages.errors import Failed as Failed
+from .stages.errors import Ok as Ok
+from .stages.errors import Retry as Retry
+from .stages.first import race as race
+from .stages.hooks import Valve as Valve
+from .stages.latest import combine_latest as combine_latest
+from .stages.sequence import chain as chain
+from .stages.sequence import interleave as interleave
+from .stages.sequence import merge_sorted as merge_sorted
+from .stages.timing import every as every
 from .stages.transform import Filter as Filter
 from .stages.transform import FlatMap as FlatMap
 from .stages.transform import Map as Map
+from .watch.drawing import draw as draw
+from .watch.meter import Meter as Meter
 
 if TYPE_CHECKING:
     from . import web as web

@@ -2,6 +2,9 @@
 
 A case knows no loop. Its `expect` is the literal summary, rows and ending; the whole event log, with the order of every
 opening, row and closing and the (virtual) time of each, must be the same on every loop.
+
+More cases are in the modules `cases_*.py` beside this one. They begin with ``from .cases import case``, and are found
+by their name, in its order. A case's name is used once over all of them.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import defer
@@ -26,7 +31,8 @@ class Case:
     """How to make a stage, how to read it, and what must come of it.
 
     `how`: "all" rows; "break" after `count` rows; "open" explicitly, take `count`, and leave the scope; "body" raises
-    after `count` rows; "blocks"; "list"; "cancel" at `cancelled_at`; "slow" (the body waits 1 after each row).
+    after `count` rows; "blocks"; "list"; "cancel" at `cancelled_at`; "slow" (the body waits 1 after each row); "handle"
+    opens it as ``env.run``, which a stage may stop; "drain" takes `count` rows and drains the rest within 1.
     `after`: units to wait after the reading, for cleanups that go on. `ahead`: a task or a thread works ahead of the
     reader, so the order between what it does and what the reader gets is the loop's affair; each keeps its own order.
     `siblings`: the same for inputs that are closed side by side.
@@ -51,7 +57,7 @@ Make = Callable[[Env], Any]
 def case(expect: str, how: str = "all", **options: Any) -> Callable[[Make], Make]:
     def add(make: Make) -> Make:
         name = make.__name__
-        assert name not in CASES, name
+        assert name not in CASES, f"two cases are called {name}"
         if how in ("cancel", "slow", "list"):
             options["script"] = False
         CASES[name] = Case(name, make, expect, how, **options)
@@ -231,6 +237,17 @@ def source_future_done_by_a_thread(env: Env) -> Any:
         yield from rows
 
     return fire_first(future, start)
+
+
+@case("0, 1 | end")
+def source_async_callable_with_a_sentinel(env: Env) -> Any:
+    numbers = iter(range(5))
+
+    async def get() -> int:
+        await env.pause(1)
+        return next(numbers)
+
+    return flow.wrap(get, sentinel=2)
 
 
 @case("1, 2 | end")
@@ -1544,3 +1561,10 @@ def a_chain_of_many_stages(env: Env) -> Any:
     for _ in range(50):
         stage = stage.map(lambda n: n + 1)
     return stage
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The cases of the other modules
+
+for _path in sorted(Path(__file__).parent.glob("cases_*.py")):
+    import_module(f".{_path.stem}", __package__)

@@ -74,6 +74,15 @@ async def read(env: Env, case: Case, way: str = "rows") -> None:
                     env.note("row", repr(await anext(rows)))
             env.note("left")
             return
+        elif how in ("handle", "drain"):
+            async with stage.open() as rows:
+                env.run = rows
+                for _ in range(count):
+                    env.note("row", repr(await anext(rows)))
+                if how == "drain":
+                    env.note("receipt", repr(await rows.drain(env.unit, take=lambda row: env.note("row", repr(row)))))
+                async for row in rows:
+                    env.note("row", repr(row))
         elif how == "body":
             async with stage.open() as rows:
                 for _ in range(count):
@@ -139,6 +148,15 @@ def read_in_script(env: Env, case: Case, way: str) -> None:
                     env.note("row", repr(next(rows)))
             env.note("left")
             return
+        elif how in ("handle", "drain"):
+            with stage.open() as rows:
+                env.run = rows
+                for _ in range(count):
+                    env.note("row", repr(next(rows)))
+                if how == "drain":
+                    env.note("receipt", repr(rows.drain(env.unit, lambda row: env.note("row", repr(row)))))
+                for row in rows:
+                    env.note("row", repr(row))
         elif how == "body":
             with stage.open() as rows:
                 for _ in range(count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import flow
 
 CANCELS = {"Cancelled", "CancelledError"}
-HERE = "cases.py"
+HERE = re.compile(r"\bcases(_\w+)?\.py$")
+"""The modules of cases."""
 
 
 def is_cancel(error: BaseException) -> bool:
@@ -24,7 +26,7 @@ def described(error: BaseException) -> Any:
     frames = []
     where = error.__traceback__
     while where is not None:
-        if where.tb_frame.f_code.co_filename.endswith(HERE):
+        if HERE.search(where.tb_frame.f_code.co_filename):
             frames.append(where.tb_frame.f_code.co_name)
         where = where.tb_next
     shown: list[Any] = [short(error), sorted(getattr(error, "__notes__", [])), frames]
@@ -53,6 +55,7 @@ class Env:
         self._aside: list[list[Any]] = []
         self._threads: list[threading.Thread] = []
         self.log: list[list[Any]] = []
+        self.run: Any = None  # the handle of the run, where the case has one
 
     # ---- the log
 

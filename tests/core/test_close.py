@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -402,6 +403,46 @@ def test_dropped_rows_are_counted_and_can_be_had() -> None:
 
     asyncio.run(main())
     assert dropped == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("above", ["its own", "from above"])
+def test_a_failure_ahead_of_the_reader_is_dropped_while_its_task_ends(above: str) -> None:
+    """CONTRACT 16: an async stage that has failed ahead of what was asked for, and is left before its task has ended,
+    fails nobody: what it raised is dropped as a row there would be."""
+
+    def source() -> Iterator[int]:
+        yield 1
+        raise LookupError
+
+    async def fails() -> AsyncIterator[int]:
+        yield 1
+        raise LookupError
+
+    async def relay(rows: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for row in rows:
+            yield row
+
+    async def main() -> list[int]:
+        stage = flow.wrap(fails) if above == "its own" else flow.wrap(source) | relay
+        return await stage[:1]
+
+    assert asyncio.run(main()) == [1]
+
+
+async def failing(row: int) -> int:
+    await asyncio.sleep(0)
+    raise OSError(row)
+
+
+def test_the_traceback_of_what_was_awaited_is_kept() -> None:
+    """CONTRACT 17: the frames of a coroutine that failed are in the traceback of what its wait raises."""
+
+    async def main() -> None:
+        await flow.wrap([1]).map(failing)
+
+    with pytest.raises(OSError, match="1") as caught:
+        asyncio.run(main())
+    assert "failing" in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
 
 
 def test_an_error_keeps_type_instance_traceback_and_names_the_stages() -> None:

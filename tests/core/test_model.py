@@ -158,6 +158,37 @@ def not_none(row: Any) -> bool:
     return row is not None
 
 
+async def settled_text(row: Any) -> str:
+    await asyncio.sleep(0.3 if row is None else 0.1)  # calls end in another order than they begin
+    return repr(row)
+
+
+# Stages that hand every row on as it is, in order, the failure after the rows: they hold, wait, watch or count.
+PASSING: dict[str, Callable[[flow.Stage[Any]], flow.Stage[Any]]] = {
+    "buffer(2)": lambda stage: stage.buffer(2),
+    "buffer(0)": lambda stage: stage.buffer(0),
+    "delay": lambda stage: stage.delay(0.2, limit=3),
+    "rate_limit": lambda stage: stage.rate_limit(4, burst=2),
+    "timeout": lambda stage: stage.timeout(idle=1000, total=100_000),
+    "deadline": lambda stage: stage.deadline(100_000),
+    "within": lambda stage: stage.batched(3, within=0.25).flat_map(list_of_rows),
+    "weighed": lambda stage: stage.batched(9, weight=lambda row: 2, max_weight=5).flat_map(list_of_rows),
+    "window": lambda stage: stage.window(2).flat_map(list_of_rows),
+    "values": lambda stage: stage.as_values().from_values(),
+    "hooks": lambda stage: stage.on_start(int).on_row(repr).on_end(repr).finally_(int),
+    "valve": lambda stage: stage.through(flow.Valve()),
+    "background": lambda stage: stage.background(flow.wrap(["not", "seen"])),
+    "share": lambda stage: stage.share(),
+    "recover": lambda stage: stage.recover(list, on=LookupError),
+    "retry": lambda stage: stage.retry(flow.Retry(2, on=LookupError)),
+    "flat_map 1 of 1": lambda stage: stage.flat_map(lambda row: [row], concurrency=1),
+}
+
+
+def list_of_rows(rows: tuple[Any, ...]) -> flow.Stage[Any]:
+    return flow.wrap([flow.Row(row) for row in rows])
+
+
 def below(program: Program, text: str, stage: Callable[[flow.Stage[Any]], flow.Stage[Any]], rows: list[Any]) -> Program:
     return Program(f"{program.text} | {text}", lambda: stage(program.make()), program.model.then(rows))
 
@@ -181,6 +212,10 @@ def piped(draw: st.DrawFn, inner: st.SearchStrategy[Program]) -> Program:
                 "trap",
                 "flat",
                 "tracked",
+                "passing",
+                "calls",
+                "unordered calls",
+                "flat at once",
             ]
         )
     )
@@ -194,6 +229,32 @@ def piped(draw: st.DrawFn, inner: st.SearchStrategy[Program]) -> Program:
         return below(program, "relayed", lambda stage: stage | relayed, rows)
     if kind == "map":
         return below(program, "as_text", lambda stage: stage.map(as_text), [repr(row) for row in rows])
+    if kind == "passing":
+        name = draw(st.sampled_from(sorted(PASSING)))
+        return below(program, name, PASSING[name], rows)
+    if kind == "calls":
+        n = draw(st.integers(1, 4))
+        made = [repr(row) for row in rows]
+        return below(program, f"map(concurrency={n})", lambda stage: stage.map(settled_text, concurrency=n), made)
+    if kind in ("unordered calls", "flat at once"):
+        n = draw(st.integers(2, 4))
+        if kind == "flat at once":
+            made = [row for row in rows for _ in range(2)]
+            mixed = below(
+                program,
+                f"flat_map(concurrency={n})",
+                lambda stage: stage.flat_map(lambda row: flow.wrap([flow.Row(row)] * 2), concurrency=n),
+                made,
+            )
+        else:
+            mixed = below(
+                program,
+                f"map(concurrency={n}, ordered=False)",
+                lambda stage: stage.map(settled_text, concurrency=n, ordered=False),
+                [repr(row) for row in rows],
+            )
+        mixed.model = Modelled(mixed.model.rows, model.fails, ordered=False)
+        return mixed
     if kind == "filter":
         return below(
             program, "not_none", lambda stage: stage.filter(not_none), [row for row in rows if row is not None]
@@ -208,8 +269,6 @@ def piped(draw: st.DrawFn, inner: st.SearchStrategy[Program]) -> Program:
     if kind == "batched":
         n = draw(st.integers(1, 4))
         batches = [tuple(rows[at : at + n]) for at in range(0, len(rows), n)]
-        if model.fails and len(rows) % n:
-            batches.pop()  # a batch that is not full fails with its source
         return below(program, f"batched({n})", lambda stage: stage.batched(n), batches)
     if kind == "slice":
         start, length = draw(st.integers(0, 4)), draw(st.integers(0, 6))

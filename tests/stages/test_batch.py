@@ -1,4 +1,5 @@
-"""batched: the rows in tuples, as `itertools.batched` of Python 3.12 does it.
+"""batched: the rows in tuples, as `itertools.batched` of Python 3.12 does it. (With a time or a weight:
+test_batch_within.py.)
 
 CONTRACT 1, 2, 3, 4, 14-16, 20, 22.
 """
@@ -14,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flow
-from flow.testing import Tracked, torture
+from flow.testing import Tracked, torture, virtual_time
+
+from .when import cancelled_at
 
 
 def recipe(rows: list[Any], n: int) -> list[tuple[Any, ...]]:
@@ -44,13 +47,27 @@ def test_a_batch_asks_for_its_own_rows_only(n: int) -> None:
     assert source.is_closed
 
 
-def test_a_failure_comes_after_the_full_batches_before_it() -> None:
-    """CONTRACT 3: batches that were complete are delivered before the failure."""
+def test_a_failure_comes_after_the_rows_before_it() -> None:
+    """CONTRACT 3: full batches, then those that are left as a last one, then the failure."""
     got = []
     with pytest.raises(OSError, match="gone"):
         for batch in flow.wrap(Tracked(range(5), fail=OSError("gone"))).batched(2):
             got.append(batch)
-    assert got[:2] == [(0, 1), (2, 3)]
+    assert got == [(0, 1), (2, 3), (4,)]
+
+
+def test_a_failure_after_a_full_batch_comes_alone() -> None:
+    """CONTRACT 3: no empty batch before it."""
+    got = []
+    with pytest.raises(OSError, match="gone"):
+        for batch in flow.wrap(Tracked(range(4), fail=OSError("gone"))).batched(2):
+            got.append(batch)
+    assert got == [(0, 1), (2, 3)]
+
+
+def test_rows_of_an_unfinished_batch_are_counted() -> None:
+    """CONTRACT 16: a cancel drops them, and says so."""
+    assert cancelled_at(flow.wrap(Tracked(range(9), delay=1)).batched(3), 5.5) == ([(0, 1, 2)], [3, 4])
 
 
 class Reviving:
@@ -94,15 +111,15 @@ def test_a_wrong_size_fails_when_built(n: Any, error: type[Exception]) -> None:
 
 
 def test_torture() -> None:
-    """CONTRACT 14-16: ended at each wait and after each row, in every way."""
+    """CONTRACT 14-16: ended at each wait and after each row, in every way; rows before a failure are not lost (3)."""
     sources: list[Tracked[int]] = []
 
     def make() -> flow.Stage[Any]:
         sources[:] = [Tracked(range(5), delay=1, cleanup=1)]
-        return flow.wrap(sources[0]).batched(2)
+        return flow.wrap(sources[0]).batched(2).flat_map(list)
 
     report = torture(make, tracked=lambda: sources, seeds=(None, 1))
-    assert report.rows == [(0, 1), (2, 3), (4,)]
+    assert report.rows == [0, 1, 2, 3, 4]
     assert report.runs["cancelled"] == 2 * len(report.waits)
 
 
@@ -113,8 +130,6 @@ def test_batches_of_rows_that_wait() -> None:
         for number in range(4):
             flow.sleep(1)
             yield number
-
-    from flow.testing import virtual_time
 
     with virtual_time() as clock:
         times = [(batch, clock.time()) for batch in flow.wrap(slow).batched(2)]

@@ -66,6 +66,8 @@ def functions() -> None:
     assert_type(flow.wrap(coroutine), Stage[str])
     assert_type(flow.wrap(partial(opened, "a")), Stage[int])
     assert_type(flow.wrap([3, 0].pop, sentinel=0), Stage[int])
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    assert_type(flow.wrap(queue.get, sentinel=0), Stage[int])
     assert_type(flow.wrap(io.BytesIO().readline, sentinel=b""), Stage[bytes])
 
 

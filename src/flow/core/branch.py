@@ -6,226 +6,273 @@ has a row is resumed by a direct switch; one that waits is put back into the que
 
 `Branches` is used by one strand, the one that combines: it asks for the next branch that has something, at most until
 a time of the loop's clock, and it is left like a scope, which cancels and closes every branch and returns when all of
-it is done. Branches may join and leave while it goes on.
+it is done. Branches may join and leave while it goes on. A step of a branch is in `steps.py`.
 
 A branch works when its reader asks. What is to go on while its reader is busy is in `background.py`.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
-from functools import partial
-from itertools import islice
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from .driven import Wait
-from .instruction import TURN, Cooperate, Handle, Signal
-from .microthread import ROW, Mark, MicroThread, Strand
-from .run import NoLongerRead, Scope, raise_first
+from greenlet import getcurrent
+
+from .instruction import TURN, Handle
+from .microthread import ROW, Mark, Strand
+from .run import raise_first
+from .steps import NOTHING, Body, Branch, Steps, gather, read
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["LATE", "Branch", "Branches", "gather", "read"]
+__all__ = ["LATE", "NOW", "Branch", "Branches", "ByPriority", "gather", "read"]
 
 LATE: Final[Any] = Mark("LATE")
 """What `Branches.next` gives when the time is up."""
 
-
-class Branch:
-    """One input: its stage, its micro-thread, and at most one row ahead of the reader.
-
-    `body` is what runs on its micro-thread: `read`, or ``gather(n)``, whose row is a list.
-    """
-
-    __slots__ = (
-        "block",
-        "body",
-        "closing",
-        "error",
-        "full",
-        "index",
-        "over",
-        "row",
-        "stage",
-        "switch",
-        "thread",
-        "value",
-        "wait",
-        "waits",
-    )
-
-    def __init__(self, stage: Stage[Any], index: int, body: Body) -> None:
-        self.stage = stage
-        self.index = index
-        self.body = body
-        self.block: list[Any] = []  # of one that gathers: what it has so far
-        self.closing = False
-        self.thread: MicroThread | None = None
-        self.wait: Wait | None = None
-        self.waits = False
-        self.value: Any = None  # what its wait gave, until it is stepped again
-        self.error: BaseException | None = None
-        self.row: Any = None
-        self.full = False
-        self.over = False
-        self.switch: Any = None  # steps its micro-thread, while that is paused at a row
-
-    def take(self) -> Any:
-        """Its row. It may then be asked for the next one."""
-        row, self.row, self.full = self.row, None, False
-        return row
+NOW: Final = -inf
+"""The time for `Branches.next` that asks what is there without a wait."""
 
 
-Body = Callable[[Branch, MicroThread], None]
-
-
-def read(branch: Branch, thread: MicroThread) -> None:
-    """What runs on a branch's micro-thread: one row at a time."""
-    hub = thread.parent.switch  # a branch is stepped by one strand only, so its parent stays what it is
-    with Scope(thread) as scope:
-        for row in branch.stage.open_in(scope):
-            branch.row = row
-            hub(ROW)
-
-
-def gather(n: int) -> Body:
-    """What runs on a branch's micro-thread: `n` rows at a time, at the speed of list.extend.
-
-    Whenever the branch is paused, the rows that it has so far are in ``branch.block``, and may be taken from there
-    (``branch.block.clear()``: a list may be emptied while it is being extended). The row that it gives when it has `n`
-    is nothing: they are in the block, too. The last ones are there when it is over.
-    """
-
-    def body(branch: Branch, thread: MicroThread) -> None:
-        hub = thread.parent.switch
-        block = branch.block
-        with Scope(thread) as scope:
-            rows = branch.stage.open_in(scope)
-            for row in rows:
-                block.append(row)
-                if len(block) < n:
-                    block.extend(islice(rows, n - len(block)))
-                if len(block) >= n:
-                    hub(ROW)
-
-    return body
-
-
-class Branches:
-    """The branches of one combining stage, in the order of its inputs.
+class Branches(Steps):
+    """The branches of one combining stage.
 
     Guarantees: `next` serves the branches that can go on in turn, so one that is always ready can't keep the others
     from their turn; rows that were made before a failure are handed out before it is raised; on leaving, every branch
     is cancelled at its wait, all cleanups run (those that wait, side by side), and a failure among them joins the
-    first one.
+    first one. Steps and joins cost the same however many branches there are.
+
+    ``keep(branch)`` is asked when a branch has failed: when it is true, the branch is over, with its `failure`, and
+    the others go on; `kept` has the failures, which join the one that ends the stage, if one does.
     """
 
-    def __init__(self, strand: Strand, stages: Sequence[Stage[Any]] = (), body: Body = read) -> None:
-        self._strand = strand
-        self._signal = Signal()
-        self._asked: deque[Branch] = deque()
-        self._failures: list[BaseException] = []
-        self._waiting = 0
+    def __init__(
+        self,
+        strand: Strand,
+        stages: Sequence[Stage[Any]] = (),
+        body: Body = read,
+        keep: Callable[[Branch], bool] | None = None,
+    ) -> None:
+        super().__init__(strand)
+        self.lasting = False  # does `next` wait for branches to join, when all have ended?
+        self.owing = False  # are kept failures raised, too, when the reader leaves early?
+        self.kept: list[BaseException] = []
+        self._keep = keep
         self._joined = 0
-        self.every: list[Branch] = []
-        self.open = 0
         for stage in stages:
             self.add(stage, body)
 
-    def add(self, stage: Stage[Any], body: Body = read) -> Branch:
+    # ---- joining and leaving
+
+    def add(self, stage: Stage[Any], body: Body = read, priority: float = 0) -> Branch:
         """One more branch, asked for its first row. On the loop's thread; the reader may be waiting in `next`."""
-        branch = Branch(stage, self._joined, body)
+        branch = Branch(stage, self._joined, body, priority)
+        branch.hub = self._reader.switch
         self._joined += 1
-        self.open += 1
-        self.every.append(branch)
-        self._asked.append(branch)
+        self.every[branch] = None
+        self._put(branch)
         self._signal.set()
         return branch
 
     def remove(self, branch: Branch) -> None:
         """Cancels a branch, and returns when it is closed; a row that it had is dropped. Raises what its closing does.
 
-        Not while the strand waits in `next`.
+        For the strand that combines, which does not wait in `next` then. What was raised is not raised again.
         """
-        if branch in self._asked:
-            self._asked.remove(branch)
-        left = self._cancel(branch)
+        left: list[Any] = []
+        failures: list[BaseException] = []
+        if not branch.closing:
+            self._cancel(branch, left)
         while not branch.over:
             if branch.waits:
                 self._signal.clear()
-                if branch.waits:
-                    self._pause(self._signal)
-                continue
-            self._asked.remove(branch)
-            left += self._step_out(branch)
-        if branch in self.every:
-            self.every.remove(branch)
+                self._hold_out(self._signal, failures)
+            elif self._step_out(branch, left, failures) is TURN:
+                self._hold_out(TURN, failures)
         self._strand.owner.drop(left)
-        if self._failures:
-            raise self._failures[0]
+        if failures:
+            raise_first(None, failures)
+
+    def cancel(self, branch: Branch) -> None:
+        """Has a branch leave: cancelled where it waits, there and then, and closed as `next` goes on. A row that it
+        had is dropped.
+
+        On the loop's thread, by anybody: by the branch itself, too, which gets as far as its next wait or row.
+        """
+        if not branch.closing:
+            left: list[Any] = []
+            self._cancel(branch, left)
+            self._signal.set()
+            self._strand.owner.drop(left)
+
+    def end(self) -> None:
+        """No more branches will join: `next` gives None when those that are there have ended."""
+        self.lasting = False
+        self._signal.set()
+
+    # ---- reading
 
     def ask(self, branch: Branch) -> None:
         """Lets a branch whose row was taken work on its next one, when `next` comes to it."""
         if not branch.over:
-            self._asked.append(branch)
+            self._put(branch)
+
+    def first(self, branch: Branch) -> None:
+        """Has `next` come to this branch before the others that were asked. (It looks through them: for few.)"""
+        if branch.asked and self._asked[0] is not branch:
+            self._asked.remove(branch)
+            self._asked.appendleft(branch)
 
     def rows(self) -> Generator[Any]:
-        """The rows of all branches as they come, in turn: what `Merge` hands on."""
-        asked = self._asked
-        while True:
-            if not asked or (switch := asked[0].switch) is None:
-                branch = self.next()
-                if branch is None:
-                    return
-                if branch.full:
-                    yield branch.take()
-                    self.ask(branch)
-                continue
-            # The short way for a branch that is paused at its last row: a switch there and back, and the row.
-            branch = asked.popleft()
-            try:
-                outcome = switch()
-            except BaseException as failure:
-                self._failed(branch, failure)
-                raise
-            if outcome is ROW:
-                yield branch.row
-                asked.append(branch)
-            elif self._paused(branch, outcome) is TURN:
-                asked.append(branch)
-                self._strand.pause(TURN)
+        """The rows of all branches as they come, in turn: what `Merge` hands on. It enters and leaves the branches."""
+        asked, current, script = self._asked, getcurrent, self._script
+        ready: list[Branch] = []  # paused at a row that was taken: they are stepped without the queue
+        with self:
+            while True:
+                due = self._pulled + len(asked)  # not those that come meanwhile: the ready ones have their turn first
+                while self._pulled < due or not ready:
+                    branch = self._serve() if ready else self.next()
+                    if branch is None:
+                        break
+                    if branch.full:
+                        yield branch.take()
+                        ready.append(branch)
+                if not ready:
+                    break
+                reader, same = self._reader, True
+                while same:
+                    for branch in ready:
+                        switch = branch.switch
+                        if switch is None:  # it was cancelled meanwhile
+                            same = False
+                            continue
+                        if current() is not reader:
+                            reader = current()
+                            self._read_by(reader)
+                        try:
+                            outcome = switch()  # there and back, and the row
+                        except BaseException as failure:
+                            same = False
+                            self._failed(branch, failure)
+                            self._raise(branch)
+                            continue
+                        if outcome is ROW:
+                            yield branch.row
+                        else:
+                            same = False
+                            if self._paused(branch, outcome) is TURN:
+                                self._put_again(branch)
+                                self._pause(TURN)
+                    if script and self._waiting and self._turn_due():
+                        self._pause(TURN)
+                    if asked:
+                        break
+                if not same:
+                    ready = [branch for branch in ready if branch.switch is not None]
+            self.raise_kept()
+
+    def raise_kept(self) -> None:
+        """When all is done: raises the failures that were kept."""
+        if self.kept:
+            failures, self.kept = self.kept, []
+            raise_first(None, failures)
 
     def next(self, until: float | None = None) -> Branch | None:
         """The next branch that has a row (`full`) or has ended (`over`); None when nothing more can come.
 
-        Waits where it must; until the loop's time is `until`, where that is given: then LATE. (With a time it never
-        gives None: who has asked no branch waits for the time alone.) Raises the failure of a branch: the rows that it
-        made before were handed out before.
+        Waits where it must; until the loop's time is `until`, where that is given: then LATE, if no branch has
+        anything (``NOW``: it does not wait at all). With a time it never gives None: who has asked no branch waits for
+        the time alone. Raises a failure that is not kept, when the rows before it have been handed out.
         """
+        if self._script and self._waiting and until != NOW and self._turn_due():
+            self._pause(TURN)
         while True:
             while self._asked:
-                branch = self._asked.popleft()
-                outcome = self._step(branch)
-                if self._failures:
-                    raise self._failures[0]
-                if outcome is ROW or outcome is None:
+                branch = self._serve(until)
+                if branch is not None:
                     return branch
-                if outcome is TURN:
-                    self._asked.append(branch)
-                    self._strand.pause(TURN)
-                    if until is not None and self._strand.loop.time() >= until:
-                        return cast("Branch", LATE)
             if until is None:
-                if not self._waiting:
+                if not self._waiting and not self.lasting:
                     return None
                 self._signal.clear()
-                if not self._asked:
-                    self._strand.pause(self._signal)
+                self._pause(self._signal)
             elif self._wait_until(until):
                 return cast("Branch", LATE)
+
+    def _serve(self, until: float | None = None) -> Branch | None:
+        """The next branch of the queue that has something; None when there is none, and after a turn of the loop."""
+        while self._asked:
+            branch = self._pull()
+            if branch.over or branch.waits or branch.full:
+                continue
+            outcome = self._go_on(branch)
+            if outcome is ROW or (outcome is None and not branch.closing):
+                return branch
+            if outcome is TURN:
+                if until != NOW:
+                    self._pause(TURN)
+                if until is not None and self._strand.loop.time() >= until:
+                    return cast("Branch", LATE)
+                return None
+        return None
+
+    def give_turn(self) -> None:
+        """Gives the loop its turn when the slice is used up: for who takes rows and does not hand them on."""
+        if self._strand.loop.clock() >= self._strand.owner.deadline:
+            self._pause(TURN)
+
+    def wait_for(self, branch: Branch) -> bool:
+        """Waits until this branch has a row: True; or has ended: False. Asks it, if it was not asked.
+
+        The others that were asked work on their next rows only where it waits.
+        """
+        if not (branch.full or branch.over or branch.waits) and self._go_on(branch) is TURN:
+            self._pause(TURN)
+        while not (branch.full or branch.over):
+            self.next()
+        return branch.full
+
+    def _go_on(self, branch: Branch) -> Any:
+        """As `_step`, and raises a failure that is not kept. A branch that gave its turn away is asked again."""
+        switch = branch.switch
+        if switch is not None and getcurrent() is self._reader:
+            # The short way for a branch that is paused at a row that was taken.
+            try:
+                outcome = switch()
+            except BaseException as failure:
+                self._failed(branch, failure)
+                outcome = None
+            else:
+                if outcome is ROW:
+                    branch.full = True
+                    return ROW
+                outcome = self._paused(branch, outcome)
+        elif branch.closing:
+            left: list[Any] = []
+            outcome = self._step_out(branch, left, [])
+            if outcome is ROW:
+                self._put(branch)
+                outcome = NOTHING
+            self._strand.owner.drop(left)
+        else:
+            outcome = self._step(branch)
+        if outcome is None:
+            self._raise(branch)
+        elif outcome is TURN:
+            self._put_again(branch)
+        return outcome
+
+    def _raise(self, branch: Branch) -> None:
+        failure = branch.failure
+        if failure is None:
+            return
+        if not isinstance(failure, Exception) or self._keep is None or not self._keep(branch):
+            raise failure
+        self.kept.append(failure)
 
     def _wait_until(self, until: float) -> bool:
         """Waits for a branch or for the time; was it the time? There is a timer only while there is a wait."""
@@ -234,65 +281,14 @@ class Branches:
         if seconds <= 0:
             return True
         self._signal.clear()
-        if not self._asked:
-            timer: Handle = loop.call_later(seconds, self._signal.set)
-            try:
-                self._strand.pause(self._signal)
-            finally:
-                timer.cancel()
+        timer: Handle = loop.call_later(seconds, self._signal.set)
+        try:
+            self._pause(self._signal)
+        finally:
+            timer.cancel()
         return False
 
-    def _step(self, branch: Branch) -> Any:
-        """Runs a branch until it has a row (ROW), gives its turn away (TURN), waits, or is over (None)."""
-        value, branch.value = branch.value, None
-        error, branch.error = branch.error, None
-        thread = branch.thread
-        if thread is None:
-            branch.thread = thread = MicroThread(self._strand.owner, partial(branch.body, branch))
-        try:
-            outcome = thread.step(value) if error is None else thread.step_error(error)
-        except BaseException as failure:
-            self._failed(branch, failure)
-            return None
-        if outcome is ROW:
-            branch.full = True
-            branch.switch = thread.switch
-            return ROW
-        return self._paused(branch, outcome)
-
-    def _paused(self, branch: Branch, outcome: Any) -> Any:
-        """A branch came back with something else than a row."""
-        branch.switch = None
-        if outcome is None:
-            self._over(branch)
-        elif type(outcome) is Cooperate and outcome.seconds == 0:
-            return TURN
-        else:
-            assert branch.thread is not None
-            self._waiting += 1
-            branch.waits = True
-            wait = Wait(branch.thread, outcome, partial(self._resumed, branch))
-            branch.wait = wait if branch.waits else None  # its resume may have been called at once
-        return outcome
-
-    def _resumed(self, branch: Branch, value: Any, error: BaseException | None) -> None:
-        branch.wait = None
-        branch.waits = False
-        self._waiting -= 1
-        branch.value, branch.error = value, error
-        self._asked.append(branch)
-        self._signal.set()
-
-    def _failed(self, branch: Branch, failure: BaseException) -> None:
-        self._over(branch)
-        if not (isinstance(failure, NoLongerRead) and branch.closing):
-            self._failures.append(failure)
-
-    def _over(self, branch: Branch) -> None:
-        branch.over = True
-        branch.thread = None
-        branch.switch = None
-        self.open -= 1
+    # ---- leaving all of them
 
     def __enter__(self) -> Branches:
         return self
@@ -300,72 +296,76 @@ class Branches:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._asked.clear()
+        # Where a failure ends the stage, those that were kept join it. Where the reader has had enough, they lie ahead
+        # of what was asked for, as a row that nobody takes.
+        failed = error is not None and not isinstance(error, GeneratorExit)
+        failures: list[BaseException] = []
+        before: list[BaseException] = []
         left: list[Any] = []
-        for branch in self.every:
-            # Where a failure ends the stage, a wait that has failed, too, must join it. Where the reader has had
-            # enough, such a failure lies ahead of what was asked for, as a row that nobody takes.
-            left += self._cancel(branch, keep=error is not None and not isinstance(error, GeneratorExit))
+        if failed or self.owing:
+            before, self.kept = self.kept, []
+        for branch in list(self.every):
+            if not branch.closing:
+                self._cancel(branch, left, keep=failed)  # a wait that has failed joins the failure, too
         while self._asked or self._waiting:
             while self._asked:
-                left += self._step_out(self._asked.popleft())
+                branch = self._pull()
+                if branch.over or branch.waits:
+                    continue
+                outcome = self._step_out(branch, left, failures)
+                if outcome is ROW or outcome is TURN:
+                    self._put(branch)
+                if outcome is TURN:
+                    self._hold_out(TURN, failures)
             self._signal.clear()
-            if self._waiting and not self._asked:
-                self._pause(self._signal)
+            if self._waiting:
+                self._hold_out(self._signal, failures)
         self._strand.owner.drop(left)
-        failures = [failure for failure in self._failures if failure is not error]
-        if failures:
+        failures = [failure for failure in failures if failure is not error]
+        if before:
+            raise_first(None, [*before, *([] if error is None else [error]), *failures])
+        elif failures:
             raise_first(error, failures)
 
-    def _cancel(self, branch: Branch, keep: bool = False) -> list[Any]:
-        """Has a branch end: it is asked to step with a cancel, now or when what it awaits has ended. Returns its rows.
 
-        `keep`: an error that its wait has given stays, and comes in place of the cancel.
-        """
-        left = [branch.take()] if branch.full else []
-        if branch.body is not read:
-            left = [*branch.block]
-            branch.block.clear()
-        thread = branch.thread
-        branch.closing = True
-        if thread is None:
-            if not branch.over:  # it was never started
-                self._over(branch)
-            return left
-        thread.cancelled = NoLongerRead(branch.stage)
-        branch.switch = None
-        if branch.wait is not None:
-            if branch.wait.cancel(thread.cancelled):
-                return left  # it is resumed when what it awaits has ended
-            branch.wait = None
-            branch.waits = False
-            self._waiting -= 1
-        if branch.error is None or not keep:
-            branch.error = thread.cancelled
-        self._asked.append(branch)
-        return left
+class ByPriority(Branches):
+    """Branches of which the one with the lowest number is stepped first, of those that can go on; equals in turn."""
 
-    def _step_out(self, branch: Branch) -> list[Any]:
-        """One step of a branch that is being closed. Returns the rows that it makes nevertheless."""
-        outcome = self._step(branch)
-        left: list[Any] = []
-        if outcome is ROW:  # it swallowed the cancel and made a row: ask it again
-            row = branch.take()
-            left = [row] if branch.body is read else [*branch.block]
-            branch.block.clear()
-            branch.switch = None
-            assert branch.thread is not None
-            branch.error = branch.thread.cancelled
-            self._asked.append(branch)
-        elif outcome is TURN:
-            self._asked.append(branch)
-            self._pause(TURN)
-        return left
+    def __init__(self, strand: Strand, keep: Callable[[Branch], bool] | None = None) -> None:
+        super().__init__(strand, keep=keep)
+        self._turned: Branch | None = None  # has given its turn away, and no row since then
+        self._passed: list[Branch] = []  # those that let another one go before
 
-    def _pause(self, instruction: Any) -> None:
-        """A wait while the branches are closed: what is raised at it joins the rest, and the closing goes on."""
-        interrupt = next((each for each in self._failures if not isinstance(each, Exception)), None)
-        try:
-            self._strand.pause(instruction, interrupt)
-        except BaseException as failure:
-            self._failures.append(failure)
+    def ask(self, branch: Branch) -> None:
+        if branch is self._turned:
+            self._turned = None
+        super().ask(branch)
+
+    def rows(self) -> Generator[Any]:
+        with self:
+            while (branch := self.next()) is not None:
+                if branch.full:
+                    yield branch.take()
+                    self.ask(branch)
+            self.raise_kept()
+
+    def _put(self, branch: Branch) -> None:
+        if not branch.asked:
+            branch.asked = True
+            place = bisect_right(self._asked, branch.priority, key=lambda other: other.priority)
+            self._asked.insert(place, branch)
+
+    def _put_again(self, branch: Branch) -> None:
+        """One that gives its turn away twice, and no row between, works without one: it lets one other go before."""
+        if branch is self._turned and self._asked:
+            self._turned = None
+            self._passed.append(branch)
+        else:
+            self._turned = branch
+            self._put(branch)
+
+    def _pull(self) -> Branch:
+        branch = super()._pull()
+        while self._passed:
+            self._put(self._passed.pop())
+        return branch

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from itertools import chain
+from itertools import chain, islice
 from operator import length_hint
 from sys import exception
 from threading import Condition, Lock
@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from greenlet import getcurrent
 
 from ..errors import ClosedError
-from .instruction import CallLater, Handle, Resume, Signal
+from .instruction import Handle, Resume, Signal
 from .microthread import MicroThread, Strand, wait
+from .pull_cy import MOST
+from .stopping import stops_for
 
 if TYPE_CHECKING:
     from .run import Run
@@ -38,10 +40,11 @@ class Channel(Generic[T]):
     def __init__(self, run: Run | None, limit: int) -> None:
         self.run = run
         self.limit = limit
-        self.held = 0
-        self.peak = 0
+        self.held: int = 0
+        self.peak: int = 0
         self.ended = False  # nothing more will be pushed
         self.closed = False  # nobody reads any more
+        self.stopped = False  # it has ended, because its reader wants no more rows
         self.failure: BaseException | None = None
         self.raised = False  # the failure has reached the reader
         self._blocks: deque[list[T]] = deque()
@@ -54,9 +57,9 @@ class Channel(Generic[T]):
         self.on_pause: Callable[[], object] | None = None
         self.on_resume: Callable[[], object] | None = None
         self._largest = max(1, limit // 2)
+        self.resume_at = limit // 2  # so many rows held, or fewer, let producers that wait go on
+        self._size = 0  # rows of the current block that `held` counts
         self._blocked = False  # a thread waits for room
-        # Called before the reader waits: may the producer, if it was going to in the loop's next turn, go on at once?
-        self.hurry: Callable[[], bool] | None = None
         # For a virtual clock, which must not move while a thread works: called when a thread stops or goes on working.
         self.hold: Callable[[], object] | None = None
         self.release: Callable[[], object] | None = None
@@ -133,7 +136,19 @@ class Channel(Generic[T]):
 
     def _check_open(self) -> None:
         if self.closed or self.ended:
+            if self.stopped:
+                raise ClosedError("flow: the flow was stopped, and takes no more rows")
             raise ClosedError("flow: the reader has gone" if self.closed else "flow: rows were pushed after the end")
+
+    def stop(self) -> None:
+        """Takes no more rows from the producer, which is told to pause; those that are held are still read."""
+        with self._lock:
+            pause = self._filled()
+            self.stopped = True
+            self.on_resume = None
+        if pause is not None:
+            pause()
+        self.end(None)
 
     def end(self, failure: BaseException | None) -> None:
         """Nothing more will come. The reader is told after it has read all rows. The first end counts."""
@@ -158,11 +173,6 @@ class Channel(Generic[T]):
             await self.run.loop.suspend(self.on_room)
         if self.closed:
             raise ClosedError("flow: the reader has gone")
-
-    @property
-    def roomy(self) -> CallLater:
-        """The wait for room, for a chain; it is over, too, when nothing can be pushed any more."""
-        return _Roomy(self)
 
     def on_room(self, resume: Resume) -> Handle | None:
         """Resumes once there is room, or nothing can be pushed any more."""
@@ -214,6 +224,7 @@ class Channel(Generic[T]):
             block = self._blocks.popleft()
             count = len(block)
             self._current = iter(block)  # before a hook is called, which may fail: the row is there, to be counted
+            self._size = 0 if count == 1 else count
             if count == 1:
                 self.held -= 1
             told = count == 1 and (self.paused or self._blocked or self._waiting)
@@ -225,7 +236,8 @@ class Channel(Generic[T]):
         """The reader has used rows up. Producers that wait go on when half of the room is free: few switches."""
         with self._lock:
             self.held = held = self.held - count
-            if not (self.paused or self._waiting or self._blocked) or held * 2 > self.limit:
+            self._size = 0
+            if not (self.paused or self._waiting or self._blocked) or held > self.resume_at:
                 return
             waiting = self._let_go()
             go_on = self.paused
@@ -245,9 +257,21 @@ class Channel(Generic[T]):
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def rows(self) -> Iterator[T]:
-        """The rows, until the end; then the failure is raised, if there is one."""
-        return chain.from_iterable(self.blocks())
+    @property
+    def last(self) -> list[T]:
+        """The row that the reader has taken last, if that is of the block in hand: for the receipt of ``drain()``."""
+        shown: Any = self._current.__reduce__()  # iter, (the block,), the index of the next row
+        return shown[1][0][max(0, shown[2] - 1) : shown[2]] if len(shown) == 3 else []
+
+    def rows(self, strand: Strand | None = None) -> Iterator[T]:
+        """The rows, until the end; then the failure is raised, if there is one.
+
+        With a strand that is a micro-thread, the loop gets its turn between rows, when the slice of the strand's run is
+        used up; in a script nobody else needs the turn.
+        """
+        if strand is not None and (stops := stops_for(strand)) is not None:
+            stops.channels[self] = strand
+        return chain.from_iterable(self._pieces(strand) if isinstance(strand, MicroThread) else self._in_blocks())
 
     def turns(self, strand: Strand) -> Generator[T]:
         """The rows, as `rows` gives them; between two the loop is given its turn when the slice is used up; then close.
@@ -298,20 +322,51 @@ class Channel(Generic[T]):
         finally:
             self.close()
 
-    def blocks(self) -> Generator[Iterator[T]]:
+    def _in_blocks(self) -> Generator[Iterator[T]]:
         """The rows in the blocks in which they were pushed. A block counts as held until the next one is asked for."""
-        while True:
-            count = self._take()
-            if not count:
-                if self.ended and not self._blocks:
-                    break
-                if self.hurry is None or not self.hurry():
-                    wait(self.arrived)
-                continue
+        while self._next():
             yield self._current
-            if count > 1:
-                self._used(count)
         self._raise()
+
+    def _pieces(self, strand: Strand) -> Generator[Iterator[T]]:
+        """The blocks in pieces, between which the clock is read, as `pull_cy.fair` does it."""
+        run, clock = strand.owner, strand.loop.clock
+        quick = run.slice / 32
+        piece = 1
+        then = clock()
+        while left := self._next():
+            current = self._current
+            while left > 0:
+                yield islice(current, piece) if piece < left else current
+                left -= piece
+                now = clock()
+                if now - then < quick and now < run.deadline:
+                    then = now
+                    if piece <= MOST:
+                        piece += piece
+                    continue
+                piece = 1
+                if now >= run.deadline:
+                    strand.give_turn()
+                    now = clock()
+                then = now
+        self._raise()
+
+    def _next(self) -> int:
+        """Takes the next block, and waits for it where it must: how many rows it has; 0 at the end.
+
+        The block before is used up by then.
+        """
+        blocks, arrived = self._blocks, self.arrived
+        if self._size:
+            self._used(self._size)
+        while True:
+            arrived.happened = False
+            if blocks:
+                return self._take()
+            if self.ended and not blocks:
+                return 0
+            wait(arrived)
 
     def _raise(self) -> None:
         """After the rows: the failure, if there is one."""
@@ -335,16 +390,6 @@ class Channel(Generic[T]):
             resume()
         if self.run is not None:
             self.run.drop(left)
-
-
-class _Roomy(CallLater):
-    __slots__ = ("_channel",)
-
-    def __init__(self, channel: Channel[Any]) -> None:
-        self._channel = channel
-
-    def callLater(self, resume: Resume, /) -> Handle | None:
-        return self._channel.on_room(resume)
 
 
 class _Waiting:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from greenlet import getcurrent
 
 from ..errors import Cancelled
-from .instruction import Handle, Resume, Signal
+from .instruction import TURN, Handle, Resume, Signal
 from .microthread import ROW, MicroThread, unwanted
 from .run import Run, live
+from .stopping import NOTHING, Stopped
 
 if TYPE_CHECKING:
     from .channel import Channel
@@ -34,7 +35,7 @@ def raise_swallowed(run: Run) -> None:
 class Wait:
     """One wait of one strand, by callbacks: ``then(value, error)`` is called once, unless the wait is given up."""
 
-    __slots__ = ("_cancelled", "_handle", "_resume", "_run", "_strand", "_then", "_timer")
+    __slots__ = ("_cancelled", "_handle", "_resume", "_run", "_strand", "_then", "_timer", "instruction")
 
     def __init__(
         self, strand: MicroThread, instruction: Any, then: Callable[[Any, BaseException | None], None]
@@ -43,6 +44,7 @@ class Wait:
         self._strand = strand
         self._cancelled: BaseException | None = None
         self._then = then
+        self.instruction = instruction
         self._timer: Handle | None = None
         self._handle: Handle | None = None
         self._resume = resume = Resume(run.loop, self._done)
@@ -80,6 +82,11 @@ class Wait:
         assert self._handle is not None
         self._handle.cancel()
         return True
+
+    def interrupt(self, error: BaseException) -> None:
+        """Calls the wait off, and raises `error` there."""
+        if not self.cancel(error):
+            self._then(None, error)
 
     def _expire(self) -> None:
         error = self._run.cleanup_timeout(self._strand)  # it is still paused where it waits, which the text names
@@ -192,11 +199,24 @@ class Driven:
     def start(self) -> None:
         self.resume(None, None)
 
+    @property
+    def waits_for(self) -> Any:
+        """See `core.stopping`."""
+        wait = self._wait
+        return NOTHING if wait is None else wait.instruction if isinstance(wait, Wait) else wait.signal or TURN
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raises `error` where the chain waits, if it does; it is no cancel of the run."""
+        wait = self._wait
+        if self._later is None and wait is not None and not wait.cancel(error):
+            self._wait = None
+            self.resume(None, error)
+
     def cancel(self, error: BaseException) -> None:
         """Raises `error` where the chain waits, and at each later wait but those of cleanups. A no-op after the end."""
         thread = self.run.thread
         assert thread is not None
-        if self.run.over or thread.cancelled is not None:
+        if self.run.over or (thread.cancelled is not None and type(thread.cancelled) is not Stopped):
             return
         thread.cancelled = error
         wait = self._wait
@@ -383,4 +403,5 @@ def _abandoned(run: Run, error: BaseException | None) -> None:
 def _abandon_all() -> None:
     """Closes what is still open while the interpreter is whole (test_exit.py)."""
     for run in list(live):
-        abandon(run)
+        if run.parent is None:  # a part of a run is closed by that run
+            abandon(run)

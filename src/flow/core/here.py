@@ -11,19 +11,22 @@ from __future__ import annotations
 import atexit
 import sys
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import FlowError
 from . import run as _run
-from .microthread import ROW, MicroThread, Strand, current, find_strands_with
+from .microthread import ROW, MicroThread, Strand, current, find_strands_with, unwanted
 from .reader import checked, in_blocks
 from .run import Options, Run, Scope, ScriptLoop, raise_first
+from .stacks import pausing, reading
+from .stacks import script as reads_a_run
 
 if TYPE_CHECKING:
     from .reading import Block
+    from .running import RunningHere
     from .stage import Stage
 
 __all__ = ["blocks_here", "closing", "read_here", "read_inside", "script"]
@@ -56,11 +59,18 @@ class HereStrand(Strand):
         self.scope = None
         self.cancelled = None
         self.handling = None
-        self._outer = sys.exception()  # the script itself may be handling an error while it reads
+        self.outer = sys.exception()  # the script itself may be handling an error while it reads
 
     def pause(self, instruction: Any, handling: BaseException | None = None) -> Any:
         handling = handling or sys.exception()
-        self.handling = None if handling is self._outer else handling
+        self.handling = None if handling is self.outer else handling
+        if self.owner.stops is not None:
+            # Whoever stops the run from another thread finds the loop, or else its wish is found here: in this order.
+            self.loop.prepare()
+            self.owner.stops.look()
+            if self.cancelled is not None and self.handling is None:
+                unwanted(instruction)
+                raise self.cancelled
         try:
             return self.loop.block(instruction, self)
         finally:
@@ -68,9 +78,11 @@ class HereStrand(Strand):
             self.owner.enter()
 
 
-def read_here(stage: Stage[T], options: Options) -> Generator[T]:
+def read_here(stage: Stage[T], options: Options, begun: Callable[[HereStrand], object] | None = None) -> Generator[T]:
     """The rows of one run, on the caller's own stack: between two rows nothing of flow runs but this generator."""
     strand = HereStrand(Run(stage, _run.loops.private(), options))
+    if begun is not None:
+        begun(strand)
     try:
         with Scope(strand) as scope:
             yield from _checked_here(strand.owner.stage.open_in(scope), strand)
@@ -152,7 +164,7 @@ def _strand_here() -> Strand | None:
 find_strands_with(_strand_here)
 
 
-def closing(rows: Generator[Any] | Block[Any], error: BaseException | None) -> None:
+def closing(rows: RunningHere[Any] | Block[Any], error: BaseException | None) -> None:
     """Closes a run at the end of its ``with``; a failure then joins the error that ended the block."""
     try:
         rows.close()
@@ -167,6 +179,8 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
     strand = current()
     if strand is None:
         raise FlowError(f"an iterator of {stage!r} was made inside a flow and used outside it: iterate the stage again")
+    stops = strand.owner.stops
+    source = None if stops is None else stops.begin_reading(strand, sys._getframe().f_back)  # pyright: ignore[reportPrivateUsage]
     scope = Scope(strand)
     outer = strand.scope
     if outer is not None:
@@ -192,3 +206,10 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
     finally:
         if outer is not None:
             outer.inner.pop(scope, None)
+        if source is not None:
+            source.stops.end_reading(source, sys._getframe().f_back)  # pyright: ignore[reportPrivateUsage]
+
+
+reads_a_run(read_here.__code__)
+pausing(HereStrand.pause.__code__)
+reading(read_inside.__code__, lambda frame: frame.f_locals["source"])

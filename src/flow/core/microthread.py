@@ -78,6 +78,12 @@ class Strand:
     way through the code that waits: a wait with one is part of a cleanup.
     """
 
+    works: bool = False
+    """Is what it reads work on a row of another stage? When the run is stopped, that is finished: see `stopping.py`."""
+
+    limit: Any = None
+    """What can interrupt the wait that it is in, if somebody must: ``limit.interrupt(error)``."""
+
     owner: Run  # not `run`: that is greenlet's name for what a greenlet does
     loop: Loop
     passes: dict[Stage[Any], Reading]
@@ -140,7 +146,9 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
     def step_error(self, error: BaseException) -> Any:
         """Like `step`, with an exception raised at the place where the chain waits."""
         self.parent = getcurrent()
-        return self.throw(error)
+        # With its traceback: by itself, throw() begins a new one, and the frames of the code that failed are gone
+        # (test_close.py::test_the_traceback_of_what_was_awaited_is_kept).
+        return self.throw(type(error), error, error.__traceback__)
 
     def pause(self, instruction: Any, handling: BaseException | None = None) -> Any:
         self.handling = handling or sys.exception()

@@ -27,17 +27,20 @@ from .run import Options, Run, Scope, raise_first
 
 if TYPE_CHECKING:
     from .stage import Stage
+    from .stopping import Stops
 
 __all__ = [
     "LARGEST_BLOCK",
     "BlockReader",
     "Reader",
+    "busy",
     "checked",
-    "collect",
     "handed_to",
     "in_a_list",
     "in_blocks",
+    "no_loop",
     "row_by_row",
+    "settle",
 ]
 
 T = TypeVar("T")
@@ -176,6 +179,7 @@ async def _obey_natively(run: Run, instruction: Any) -> Any:
         value = await loop.obey(instruction, thread)
     except GeneratorExit:
         # The coroutine that reads is being destroyed: it must not wait again, so callbacks finish the run.
+        run.abandoned = True
         abandon(run)
         raise
     except BaseException as error:
@@ -201,13 +205,21 @@ class Reader(Generic[T_co]):
     then; what its cleanups must wait for is finished by a task of the loop.
     """
 
-    __slots__ = ("__weakref__", "_body", "_options", "_run", "_stage")
+    __slots__ = ("__weakref__", "_body", "_options", "_parent", "_run", "_stage", "_stops")
 
     def __init__(self, stage: Stage[Any], options: Options, body: Callable[[MicroThread], None] = row_by_row) -> None:
         self._stage = stage
         self._options = options
         self._body = body
         self._run: Run | None = None
+        self._parent: Run | None = None
+        self._stops: Stops | None = None
+
+    def as_part_of(self, run: Run, stops: Stops | None) -> Reader[T_co]:
+        """Makes the run a part of another one, which is told of rows that are dropped, and may be stopped."""
+        self._parent = run
+        self._stops = stops
+        return self
 
     def __aiter__(self) -> Reader[T_co]:
         return self
@@ -221,7 +233,11 @@ class Reader(Generic[T_co]):
         loop = _run.loops.awaiting()
         if loop is None:
             raise no_loop(self._stage)
-        run = self._run = Run(self._stage, loop, self._options)
+        run = Run(self._stage, loop, self._options)
+        run.parent = self._parent
+        run.stops = self._stops
+        self._prepare(run)
+        self._run = run
         run.begin(self._body)
         run.watch = weakref.ref(self, partial(_reader_gone, run))
         if loop.full(run.slice):
@@ -229,15 +245,18 @@ class Reader(Generic[T_co]):
         run.enter()
         return run
 
+    def _prepare(self, run: Run) -> None:
+        """Before the run begins."""
+
     async def __anext__(self) -> T_co:
         # The way of every row: no more is done here than must be.
         run = self._run
         if run is None:
             run = await self._start()
         if run.over:
-            raise StopAsyncIteration
+            raise self._after(run)
         if run.busy:
-            raise _busy(run)
+            return await self._out_of_turn(run)
         thread: Any = run.thread
         try:
             hub = getcurrent()  # MicroThread.step, in place
@@ -248,6 +267,8 @@ class Reader(Generic[T_co]):
                 run.busy = True
                 outcome = await settle(run, outcome)
                 run.busy = False
+                if run.stopping:
+                    self._stopped(run, outcome)
         except BaseException as error:
             run.failed(error)
         if outcome is ROW:
@@ -256,18 +277,31 @@ class Reader(Generic[T_co]):
         run.end()
         raise StopAsyncIteration
 
+    def _after(self, run: Run) -> BaseException:
+        """What is raised when it is asked for a row after the end."""
+        return StopAsyncIteration()
+
+    async def _out_of_turn(self, run: Run) -> T_co:
+        """It was asked for a row while it is busy."""
+        raise busy(run)
+
+    def _stopped(self, run: Run, outcome: Any) -> None:
+        """The run was stopped while it was waited for."""
+
     async def aclose(self) -> None:
         """Closes the run: upstream, in order, finished when this returns. Idempotent."""
         run = self._run
-        if run is None or run.over or run.thread is None:
+        if run is None or run.over or run.abandoned or run.thread is None:
             return
         if run.busy:
-            raise _busy(run)
+            raise busy(run)
         run.busy = True
         try:
             outcome = run.thread.step_error(GeneratorExit())
             await settle(run, outcome)
         except GeneratorExit:
+            if run.abandoned:
+                raise
             run.end()
         except BaseException as error:
             run.failed(error)
@@ -306,7 +340,7 @@ class BlockReader(Reader[list[T]]):
         if run.over:
             raise StopAsyncIteration
         if run.busy:
-            raise _busy(run)
+            raise busy(run)
         run.busy = True
         thread = run.thread
         assert thread is not None
@@ -343,34 +377,8 @@ def no_loop(stage: Stage[Any]) -> NotReadyError:
     )
 
 
-def _busy(run: Run) -> BusyError:
+def busy(run: Run) -> BusyError:
     return BusyError(
         f"two readers asked one run of {run.stage!r} for a row at the same time. Let one reader take the rows and hand "
         "them on, or let each reader iterate the stage itself: each iteration is a run of its own."
     )
-
-
-async def collect(stage: Stage[T], options: Options) -> list[T]:
-    """All rows of one run, for ``await stage``; on failure the rows before it are dropped, and counted."""
-    loop = _run.loops.awaiting()
-    if loop is None:
-        raise no_loop(stage)
-    run = Run(stage, loop, options)
-    run.begin(in_a_list)
-    return await _collected(run)
-
-
-async def _collected(run: Run) -> list[Any]:
-    thread = run.thread
-    assert thread is not None
-    try:
-        if run.loop.full(run.slice):
-            await run.loop.suspend(run.loop.turn_over)
-        run.enter()
-        while await settle(run, thread.step()) is ROW:
-            pass
-    except BaseException as error:
-        run.drop(run.block)
-        run.failed(error)
-    run.end()
-    return run.block

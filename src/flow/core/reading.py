@@ -5,18 +5,21 @@ What may live here: the small objects that stand between a stage and the readers
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from weakref import WeakSet
 
 from ..errors import LoopRunningError, NotReadyError
 from . import run as _run
-from .here import blocks_here, closing, read_here, read_inside, script
+from .here import blocks_here, closing, script
 from .microthread import Strand, current
-from .reader import BlockReader, Reader
+from .reader import BlockReader
 from .run import Options, Scope
+from .running import Running, RunningHere
+from .stacks import reading as is_reading
 
 if TYPE_CHECKING:
     from .stage import Stage
@@ -52,6 +55,8 @@ class Pass(Generic[T]):
         self._strand = strand
         self._scope = Scope(strand)
         self._rows: Iterator[T] | None = None
+        stops = strand.owner.stops
+        self.source = None if stops is None else stops.begin_reading(strand, sys._getframe())  # pyright: ignore[reportPrivateUsage]
 
     @classmethod
     def of(cls, stage: Stage[U], strand: Strand) -> Iterator[U]:
@@ -102,7 +107,15 @@ class Pass(Generic[T]):
                 self._strand.scope.opened.remove(self)
         self._strand.owner.drop(self.held)
         self.held = []
-        self._scope.close()
+        source, self.source = self.source, None
+        try:
+            self._scope.close()
+        finally:
+            if source is not None:
+                source.stops.end_reading(source, sys._getframe())  # pyright: ignore[reportPrivateUsage]
+
+
+is_reading(cast("Any", Pass).ask.__code__, lambda frame: frame.f_locals["self"].source)
 
 
 class Block(Iterator[T_co]):
@@ -172,26 +185,25 @@ class Blocks(Generic[T_co]):
         return reader
 
 
-class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsyncContextManager[Reader[T_co]]):
+class Opening(Generic[T_co], AbstractContextManager[RunningHere[T_co]], AbstractAsyncContextManager[Running[T_co]]):
     """A run about to be opened by ``with`` or ``async with``: see `Stage.open`."""
 
     def __init__(self, stage: Stage[T_co], options: Options) -> None:
         self._stage = stage
         self._options = options
-        self._here: Generator[T_co] | None = None
-        self._reader: Reader[T_co] | None = None
+        self._here: RunningHere[T_co] | None = None
+        self._reader: Running[T_co] | None = None
 
     def _once(self) -> None:
         if self._here is not None or self._reader is not None:
             raise NotReadyError(f"this run of {self._stage!r} was opened already: call stage.open() for each `with`")
 
-    def __enter__(self) -> Generator[T_co]:
+    def __enter__(self) -> RunningHere[T_co]:
         self._once()
-        if current() is not None:
-            self._here = read_inside(self._stage)
-            return self._here
-        refuse_a_loop(self._stage, "with stage.open() as rows", "async with stage.open() as rows")
-        self._here = script(read_here(self._stage, self._options))
+        inside = current() is not None
+        if not inside:
+            refuse_a_loop(self._stage, "with stage.open() as rows", "async with stage.open() as rows")
+        self._here = RunningHere(self._stage, self._options, inside=inside)
         return self._here
 
     def __exit__(
@@ -200,9 +212,9 @@ class Opening(Generic[T_co], AbstractContextManager[Iterator[T_co]], AbstractAsy
         assert self._here is not None
         closing(self._here, error)
 
-    async def __aenter__(self) -> Reader[T_co]:
+    async def __aenter__(self) -> Running[T_co]:
         self._once()
-        self._reader = Reader(self._stage, self._options)
+        self._reader = Running(self._stage, self._options)
         return self._reader
 
     async def __aexit__(

@@ -25,10 +25,12 @@ from .microthread import MicroThread, Strand
 
 if TYPE_CHECKING:
     from .stage import Stage
+    from .stopping import Stops
 
 __all__ = [
     "CLEANUP",
     "DEFAULTS",
+    "MOST_NOTES",
     "SLICE",
     "Loops",
     "NoLongerRead",
@@ -63,6 +65,9 @@ class ScriptLoop(Loop, Protocol):
 
     busy: bool
 
+    @property
+    def made(self) -> bool: ...
+    def prepare(self) -> None: ...
     def block(self, instruction: Any, strand: Strand, /) -> Any: ...
     def close(self) -> None: ...
 
@@ -227,6 +232,7 @@ class Run:
 
     __slots__ = (
         "__weakref__",
+        "abandoned",
         "block",
         "busy",
         "cleanup_until",
@@ -240,6 +246,8 @@ class Run:
         "row",
         "slice",
         "stage",
+        "stopping",
+        "stops",
         "thread",
         "watch",
     )
@@ -253,6 +261,7 @@ class Run:
         self.deadline = inf
         self.cleanup_until: tuple[BaseException, float] | None = None
         self.busy = False
+        self.abandoned = False  # its reader was destroyed: callbacks drive it
         self.over = False
         self.parent: Run | None = None  # the run that has this one as a part of it
         self.dropped = 0
@@ -260,6 +269,8 @@ class Run:
         self.block: list[Any] = []
         self.thread: MicroThread | None = None
         self.watch: weakref.ref[Any] | None = None  # calls when the reader has gone
+        self.stops: Stops | None = None  # of a run with a handle, and of its parts
+        self.stopping = False  # it was stopped, so its reader takes the long way
 
     def begin(self, body: Callable[[MicroThread], Any]) -> MicroThread:
         self.thread = MicroThread(self, body)
@@ -271,6 +282,8 @@ class Run:
         live.discard(self)
         self.loop.leave()
         self.watch = None
+        if self.stops is not None and self.stops.run is self:
+            self.stops.over()
         thread = self.thread
         if thread is not None:  # exceptions refer to frames, and those to the run: let go of them
             thread.cancelled = thread.handling = None
@@ -285,8 +298,23 @@ class Run:
             self.dropped += len(rows)
             if self.parent is not None:
                 self.parent.drop(rows)
-            elif self.options.on_dropped is not None:
+                return
+            if self.stops is not None and self.stops.stopped:
+                self.stops.receipt.never_started.add(rows)
+            if self.options.on_dropped is not None:
                 self.options.on_dropped(rows)
+
+    def gave_up(self, rows: list[Any]) -> None:
+        """Tells of rows on which some call was at work when the run was ended: `drain` says so."""
+        if self.parent is not None:
+            self.parent.gave_up(rows)
+        elif self.stops is not None and self.stops.stopped:
+            self.stops.receipt.in_flight.add(rows)
+
+    @property
+    def stopped(self) -> bool:
+        """Was it stopped? Its sources give no more rows then."""
+        return self.stops is not None and self.stops.stopped
 
     def cleanup_deadline(self, strand: Strand) -> float | None:
         """Until when the strand's wait may last, when it is part of a cleanup after a cancel (the loop's time)."""
@@ -311,9 +339,13 @@ class Run:
 
     def failed(self, error: BaseException) -> NoReturn:
         """Ends the run with an error, as its reader is to see it: noted, and a cancel in the loop's own shape."""
+        if self.abandoned:
+            raise error  # there is no reader, and the run is not over yet
         self.end()
         self.noted(error)
-        outside = self.loop.outside(error)
+        outside = error if self.stops is None else self.stops.outside(error)
+        if outside is error:
+            outside = self.loop.outside(error)
         if outside is not error:
             raise outside from error
         raise error

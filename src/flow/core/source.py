@@ -20,11 +20,13 @@ from .microthread import MicroThread, current, wait, wait_out
 from .pull_cy import OBEYED, fair, listed, obeyed
 from .reader import Reader
 from .reading import Pass
-from .run import Options, Scope, raise_first
+from .run import Run, Scope, raise_first
 from .stage import Stage
+from .stopping import Fed
 
 __all__ = [
     "AHEAD",
+    "Around",
     "Async",
     "Once",
     "Source",
@@ -79,7 +81,8 @@ class Source(Stage[T]):
         return self._label
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
-        return self._open(scope)
+        stops = scope.strand.owner.stops
+        return self._open(scope) if stops is None else stops.give(self._open, scope)
 
 
 class Once(Source[T]):
@@ -96,6 +99,35 @@ class Once(Source[T]):
         if self._read:
             raise AlreadyReadError(f"{self.label} was already read, and can be read only once. {self._advice}")
         self._read = True
+
+
+class Around(Stage[T]):
+    """A stage that opens the one above it itself, so that it sees what goes wrong there, and may close it early.
+
+    ``read(source, scope)`` is a generator function: it reads ``source.open_in(scope)``, and leaves the scope.
+    """
+
+    __slots__ = ("_name", "_read", "_source")
+
+    def __init__(self, source: Stage[Any], read: Callable[[Stage[Any], Scope], Generator[T]], name: str) -> None:
+        self._source = source
+        self._read = read
+        self._name = name
+
+    @property
+    def label(self) -> str:
+        return f"{self._source!r} | {self._name}"
+
+    @property
+    def short_label(self) -> str:
+        return self._name
+
+    @property
+    def sources(self) -> tuple[Stage[Any], ...]:
+        return (self._source,)
+
+    def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
+        return self._read(self._source, Scope(scope.strand))
 
 
 def sliced_fairly(rows: Iterator[T], scope: Scope) -> Iterator[T]:
@@ -230,6 +262,14 @@ class Async(Stage[T]):
     def label(self) -> str:
         return self._name if self._source is None else f"{self._source!r} | {self._name}"
 
+    @property
+    def short_label(self) -> str:
+        return self._name
+
+    @property
+    def sources(self) -> tuple[Stage[Any], ...]:
+        return () if self._source is None else (self._source,)
+
     def taken(self) -> None:
         if self._once is not None:
             self._once.taken()
@@ -241,38 +281,52 @@ class Async(Stage[T]):
         run = scope.strand.owner
         channel: Channel[T] = Channel(run, self.ahead)
         ended = Signal()
+        early: list[Exception] = []
+        fed = Fed(scope.strand, None if self._source is not None else lambda: task.cancel(), channel)
 
         def done(value: Any, error: BaseException | None) -> None:
+            if fed.stopped and not isinstance(error, Exception):
+                error = None  # the task was cancelled for it
             channel.end(error)
             ended.set()
 
-        task = run.loop.spawn(self._work(channel, run.options), done, run.context)
+        task = run.loop.spawn(self._work(channel, run, fed, early), done, run.context)
         try:
             yield from sliced_fairly(channel.rows(), scope)
         finally:
-            ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are
+            fed.close()
+            ahead = channel.ended
             channel.close()
             if not ahead:
                 task.cancel()
                 wait_out(scope.strand, lambda: channel.ended, ended)
-                if isinstance(channel.failure, Exception):
+                # A failure ahead of what was asked for is dropped, as rows there are; one of closing is raised.
+                if isinstance(channel.failure, Exception) and channel.failure not in early:
                     raise_first(None, [channel.failure])
 
-    async def _work(self, channel: Channel[T], options: Options) -> None:
+    async def _work(self, channel: Channel[T], run: Run, fed: Fed, early: list[Exception]) -> None:
         reader: Reader[Any] | None = None
         if self._source is None:
             made = self._make()
         else:
-            reader = Reader(self._source, options)
+            source: Reader[Any] = Reader(self._source, run.options)
+            reader = source.as_part_of(run, fed.stops)
             made = self._make(reader)
         rows: AsyncIterator[T] = aiter(made)
         try:
+            if fed.late:
+                return
             async for row in rows:
                 if not channel.push_one(row):
                     await channel.room()
-        except ClosedError:
+        except Exception as error:
             if not channel.closed:
-                raise  # the stage's own; else the reader has gone, and the reason to go on with it
+                # The task may not have ended yet when the reader goes
+                # (test_close.py::test_a_failure_ahead_of_the_reader_is_dropped_while_its_task_ends).
+                early.append(error)
+                raise
+            if not isinstance(error, ClosedError):
+                raise  # else: the reader has gone, and the reason to go on with it
         finally:
             try:
                 aclose = getattr(rows, "aclose", None)

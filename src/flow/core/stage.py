@@ -13,15 +13,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 from ..errors import NotReadyError
 from . import run as _run
+from .collecting import collect
 from .forms import OneInput
 from .forms_many import ManyInputs
 from .here import read_here, read_inside, script
 from .microthread import current
-from .reader import Reader, collect
+from .reader import Reader
 from .reading import Blocks, Opening, Pass, refuse_a_loop
 from .run import DEFAULTS, Options, Scope
 
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
     # What stages with several inputs take, as far as its rows have a known type: not text, which is one row.
     Input: TypeAlias = "Stage[_T] | list[_T] | tuple[_T, ...] | set[_T] | Iterator[_T] | AsyncIterator[_T]"
 
-__all__ = ["Pipe", "Stage", "label_of"]
+__all__ = ["Attachable", "Pipe", "Stage", "label_of"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
 U = TypeVar("U")
+U_co = TypeVar("U_co", covariant=True)
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
@@ -88,6 +91,16 @@ class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
         return found
 
     @property
+    def sources(self) -> tuple[Stage[Any], ...]:
+        """The stages that this one reads directly: the one above, or its inputs."""
+        return () if self.upstream is None else (self.upstream,)
+
+    @property
+    def short_label(self) -> str:
+        """Its label without what it reads."""
+        return self.label
+
+    @property
     def depth(self) -> int:
         return len(self.chain())
 
@@ -109,15 +122,19 @@ class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
     # Composing
 
     @overload
+    def __or__(self, stage: Attachable[T_co, U], /) -> Stage[U]: ...
+    @overload
     def __or__(self, stage: Callable[[Iterator[T_co]], Iterable[U]], /) -> Stage[U]: ...
     @overload
     def __or__(self, stage: Callable[[AsyncIterator[T_co]], AsyncIterable[U]], /) -> Stage[U]: ...
-    def __or__(self, stage: Callable[[Any], Any], /) -> Stage[Any]:
+    def __or__(self, stage: Any, /) -> Stage[Any]:
         """The rows that `stage` makes of these: a (maybe async) generator function, a builtin, a partial."""
         from .wrap import pipe
 
         return pipe(self, stage)
 
+    @overload
+    def pipe(self, stage: Attachable[T_co, U], /) -> Stage[U]: ...
     @overload
     def pipe(
         self, stage: Callable[Concatenate[Iterator[T_co], P], Iterable[U]], /, *args: P.args, **kwargs: P.kwargs
@@ -132,7 +149,7 @@ class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
     ) -> Stage[U]: ...
     @overload
     def pipe(self, stage: type[Iterable[U]], /, *args: Any, **kwargs: Any) -> Stage[U]: ...
-    def pipe(self, stage: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Stage[Any]:
+    def pipe(self, stage: Any, /, *args: Any, **kwargs: Any) -> Stage[Any]:
         """Like ``|``, with further arguments: ``rows.pipe(f, 1, k=2)`` reads ``f(rows, 1, k=2)``.
 
         Raises TypeError at once when `stage` is not something that takes rows.
@@ -208,6 +225,18 @@ class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
                 second = next(rows)
         """
         return Opening(self, Options(slice, cleanup, on_dropped))
+
+
+class Attachable(Protocol[T_contra, U_co]):
+    """What may stand behind ``|`` and is given the stage itself, not an iterator of its rows.
+
+    So it may read the stage on a micro-thread of its own, and give up waiting for it: ``rows | flow.batched(9,
+    within=1)``. Something with a method of this name is attached by it, whether or not it can be called, too.
+    """
+
+    def attached_to(self, stage: Stage[T_contra], /) -> Stage[U_co]:
+        """The stage that ``stage | self`` is."""
+        ...
 
 
 class _Bound:

@@ -13,8 +13,12 @@ from concurrent.futures import Future
 from types import CoroutineType
 from typing import Any, Protocol, TypeVar, cast, overload
 
+from ..errors import AlreadyReadError
+from .microthread import wait
+from .run import Scope
 from .source import (
     AHEAD,
+    Around,
     Async,
     Once,
     Source,
@@ -30,7 +34,7 @@ from .source import (
 )
 from .stage import Pipe, Stage, label_of
 
-__all__ = ["guarded", "pipe", "stage_of", "wrap", "wrapper_for"]
+__all__ = ["guarded", "pipe", "stage_of", "trapped", "wrap", "wrapper_for"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -81,6 +85,8 @@ def wrap(x: Callable[[], AsyncIterable[T]], /, *, ahead: int = ...) -> Stage[T]:
 @overload
 def wrap(x: Callable[[], Iterable[T]], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
+def wrap(x: Callable[[], Coroutine[Any, Any, T]], /, *, sentinel: Any, ahead: int = ...) -> Stage[T]: ...
+@overload
 def wrap(x: Callable[[], T], /, *, sentinel: Any, ahead: int = ...) -> Stage[T]: ...
 @overload
 def wrap(x: AsyncIterable[T], /, *, ahead: int = ...) -> Stage[T]: ...
@@ -94,9 +100,9 @@ def wrap(x: Future[T], /, *, ahead: int = ...) -> Stage[T]: ...
 def wrap(x: _ByIndex[T], /, *, ahead: int = ...) -> Stage[T]: ...
 @overload
 def wrap(
-    x: Any, trap: type[BaseException], /, *traps: type[BaseException], sentinel: Any = ..., ahead: int = ...
+    x: Any, trap: type[Exception], /, *traps: type[Exception], sentinel: Any = ..., ahead: int = ...
 ) -> Stage[Any]: ...
-def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead: int = AHEAD) -> Stage[Any]:
+def wrap(x: Any, /, *trap: type[Exception], sentinel: Any = _NOTHING, ahead: int = AHEAD) -> Stage[Any]:
     """Makes a stage of almost anything: the source of a flow.
 
     A str or bytes is one row; a list, tuple, dict view or other iterable gives its items; a generator function or
@@ -104,7 +110,7 @@ def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead:
     anything else is a row (`flow.Row` passes anything as a row; in a list or tuple only flow's own instructions are
     obeyed); an async iterable or async generator function runs in a task of its own, up to `ahead` rows ahead; an
     awaitable, coroutine function, Deferred or future is one row: its result; a file gives its lines, read in a thread;
-    a callable with `sentinel` is called until it returns that.
+    a callable with `sentinel` (an async one, too: the ``get`` of a queue) is called until it returns that.
 
     What is wrapped belongs to the run: generators, iterators and files are closed with it. A generator *object*, an
     iterator, a file or a coroutine can be read once (then AlreadyReadError); all else once for each run. An exception
@@ -115,20 +121,13 @@ def wrap(x: Any, /, *trap: type[BaseException], sentinel: Any = _NOTHING, ahead:
         flow.wrap("abc")                              # 'abc'
         flow.wrap([3, 0, 2, 1].pop, sentinel=0)       # 1, 2
     """
-    kinds: tuple[Any, ...] = trap
-    for kind in kinds:
-        if not (is_a(kind, type) and issubclass(kind, BaseException)):
-            raise TypeError(f"wrap(x, *trap): each trap must be an exception class, not {kind!r}")
     if sentinel is not _NOTHING:
         if not callable(x):
             raise TypeError(f"wrap(x, sentinel=...): x must be callable, not {type(x).__name__}")
-        asked = guarded(x)
-        stage: Stage[Any] = Source(
-            lambda scope: sliced_fairly(iter(asked, sentinel), scope), f"wrap({label_of(x)}, sentinel=...)"
-        )
+        stage: Stage[Any] = Source(_until(x, sentinel), f"wrap({label_of(x)}, sentinel=...)")
     else:
         stage = _wrapped(x, ahead)
-    return _trapped(stage, trap) if trap else stage
+    return trapped(stage, trap, "wrap(x, *trap)") if trap else stage
 
 
 stage_of: Callable[[Any], Stage[Any]] = wrap
@@ -145,6 +144,22 @@ def guarded(f: Callable[..., U]) -> Callable[..., U]:
             raise RuntimeError(f"{label_of(f)} raised StopIteration") from error
 
     return call
+
+
+def _until(f: Callable[[], Any], sentinel: Any) -> Callable[[Scope], Iterator[Any]]:
+    """What `f` gives, until it gives the sentinel."""
+    if inspect.iscoroutinefunction(f):
+        return lambda scope: sliced_fairly(_awaited_until(f, sentinel), scope)
+    asked = guarded(f)
+    return lambda scope: sliced_fairly(iter(asked, sentinel), scope)
+
+
+def _awaited_until(f: Callable[[], Coroutine[Any, Any, T]], sentinel: Any) -> Generator[T]:
+    while True:
+        row = wait(f())
+        if row == sentinel:
+            return
+        yield row
 
 
 _LISTS: Any = (list, tuple, range)
@@ -227,14 +242,30 @@ def _needs_no_argument(f: Callable[..., Any]) -> None:
         ) from error
 
 
-def _trapped(stage: Stage[T], kinds: tuple[type[BaseException], ...]) -> Stage[Any]:
-    def trapped(rows: Iterator[T]) -> Generator[T | BaseException]:
-        try:
-            yield from rows
-        except kinds as error:
-            yield error
+def trapped(stage: Stage[T], kinds: tuple[Any, ...], of: str) -> Stage[Any]:
+    """The rows; an error of one of these kinds becomes the last one. Raises TypeError for what is no class of those."""
+    for kind in kinds:
+        if not (is_a(kind, type) and issubclass(kind, Exception)):
+            raise TypeError(
+                f"{of}: each trap must be a class of Exceptions, not {kind!r}; a cancel is none, and passes"
+            )
 
-    return Pipe(stage, trapped, f"trap({', '.join(kind.__name__ for kind in kinds)})")
+    def trapping(source: Stage[T], scope: Scope) -> Generator[T | Exception]:
+        with scope:
+            try:
+                for row in source.open_in(scope):  # noqa: UP028 (`yield from` would close them on its own)
+                    yield row
+                scope.close()
+                return
+            except kinds as error:
+                if isinstance(error, AlreadyReadError) and AlreadyReadError not in kinds:
+                    raise  # a mistake of the program, not of the rows
+                kind: Any = kind_of(error)
+                scope.__exit__(kind, error, None)
+                caught = error
+            yield caught
+
+    return Around(stage, trapping, f"trap({', '.join(kind.__name__ for kind in kinds)})")
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -242,7 +273,9 @@ def _trapped(stage: Stage[T], kinds: tuple[type[BaseException], ...]) -> Stage[A
 
 
 def pipe(upstream: Stage[Any], stage: Any) -> Stage[Any]:
-    """`upstream | stage`: a plain stage, or an async one when `stage` is an async generator function."""
+    """`upstream | stage`: a plain stage, an async one when `stage` is an async generator function, or what it makes."""
+    if hasattr(kind_of(stage), "attached_to"):
+        return cast("Stage[Any]", stage.attached_to(upstream))
     if is_a(stage, Stage):
         raise TypeError(
             f"`rows | {stage.label}`: what stands behind `|` must be a function of rows, and this is a stage with a "

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from ..core.instruction import Handle, Outcome, Resume
 from ..core.microthread import Strand
+from ..core.stopping import Interruption
 from .base import BaseLoop, Spawned
 
 __all__ = ["AsyncioLoop", "ScriptLoop", "loop_for"]
@@ -90,16 +91,24 @@ class AsyncioLoop(BaseLoop):
     async def obey(self, instruction: Any, strand: Strand, /) -> Any:
         run = strand.owner
         deadline = run.cleanup_deadline(strand)
-        if deadline is None:
+        if deadline is None and run.stops is None:
             return await self._obey(instruction, strand)
         limit = asyncio.timeout_at(deadline)
+
+        def call_off() -> None:
+            if strand.limit is interruption:
+                limit.reschedule(self.time())
+
+        strand.limit = interruption = Interruption(instruction, lambda: self.call_threadsafe(call_off))
         try:
             async with limit:
                 return await self._obey(instruction, strand)
         except TimeoutError:
             if limit.expired():
-                raise run.cleanup_timeout(strand) from None
+                raise interruption.error or run.cleanup_timeout(strand) from None
             raise
+        finally:
+            strand.limit = None
 
     async def _obey(self, instruction: Any, strand: Strand) -> Any:
         if self.is_native(instruction):
@@ -162,6 +171,15 @@ class ScriptLoop(AsyncioLoop):
         register(loop, self)
         return loop
 
+    @property
+    def made(self) -> bool:
+        """Is the loop there? Only then can something wait on it."""
+        return "loop" in self.__dict__
+
+    def prepare(self) -> None:
+        """Makes the loop, if it is not there yet."""
+        _ = self.loop
+
     def block(self, instruction: Any, strand: Strand, /) -> Any:
         """Runs the loop until the instruction is done; returns its result or raises its error."""
         loop = self.loop
@@ -206,7 +224,7 @@ class ScriptLoop(AsyncioLoop):
 
     def close(self) -> None:
         """Ends the loop, if it was ever needed: what is left on it is cancelled and awaited."""
-        if "loop" not in self.__dict__:
+        if not self.made:
             return
         loop = self.loop
         if loop.is_closed():

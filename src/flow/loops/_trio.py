@@ -16,6 +16,7 @@ import trio
 
 from ..core.instruction import Handle, Outcome, Resume
 from ..core.microthread import Strand
+from ..core.stopping import Interruption
 from ..errors import Cancelled
 from .base import BaseLoop, Spawned
 
@@ -74,7 +75,9 @@ class TrioLoop(BaseLoop):
                 error = failure
             if scope.cancelled_caught:
                 error = Cancelled("flow: the task was cancelled")
-            self._guarded(lambda: done(value, error))
+            # In the loop's next turn, as on asyncio: here the task's context is entered, and what goes on now may spawn
+            # a task in the same one (conformance: calls_that_return_a_coroutine).
+            self.call_soon(lambda: done(value, error))
 
         trio.lowlevel.spawn_system_task(work, name="flow", context=context)
         return Spawned(scope.cancel)
@@ -110,15 +113,23 @@ class TrioLoop(BaseLoop):
 
     async def obey(self, instruction: Any, strand: Strand, /) -> Any:
         handling = strand.handling
-        if handling is None or isinstance(handling, Exception):
-            return await self._obey(instruction, strand)
-        # A cleanup: everything is cancelled here, so it can wait only behind a shield, and that has a deadline.
         run = strand.owner
-        deadline = run.cleanup_deadline(strand)
-        with trio.CancelScope(shield=True, deadline=deadline if deadline is not None else float("inf")) as scope:
-            return await self._obey(instruction, strand)
+        if handling is None or isinstance(handling, Exception):
+            if run.stops is None or getattr(instruction, "__name__", None) in _STRADDLING:
+                return await self._obey(instruction, strand)
+            scope = trio.CancelScope()
+        else:
+            # A cleanup: everything is cancelled here, so it can wait only behind a shield, and that has a deadline.
+            deadline = run.cleanup_deadline(strand)
+            scope = trio.CancelScope(shield=True, deadline=deadline if deadline is not None else float("inf"))
+        strand.limit = interruption = Interruption(instruction, scope.cancel)
+        try:
+            with scope:
+                return await self._obey(instruction, strand)
+        finally:
+            strand.limit = None
         assert scope.cancelled_caught
-        raise run.cleanup_timeout(strand)
+        raise interruption.error or run.cleanup_timeout(strand)
 
     async def _obey(self, instruction: Any, strand: Strand) -> Any:
         if self.is_native(instruction):
@@ -139,6 +150,9 @@ class TrioLoop(BaseLoop):
         except Exception as error:
             self.report(error, "in a callback")
 
+
+_STRADDLING = {"__aenter__", "__aexit__", "enter_async_context", "aclose"}
+"""What enters a cancel scope in one wait, and leaves it in another: no scope of ours may stand round one of them."""
 
 _here: trio.lowlevel.RunVar[TrioLoop | None] = trio.lowlevel.RunVar("flow", None)
 

@@ -24,6 +24,7 @@ from ..core.reader import handed_to, in_a_list
 from ..core.run import CLEANUP, SLICE, Options, Run
 from ..core.source import can_be_waited_for
 from ..core.stage import Stage
+from ..core.stopping import Interruption
 from ..core.wrap import stage_of
 from ..errors import Cancelled
 from .base import BaseLoop, Spawned
@@ -108,17 +109,34 @@ class TwistedLoop(BaseLoop):
         run = strand.owner
         deadline = run.cleanup_deadline(strand)
         timer: Handle | None = None
+        interruption: Interruption | None = None
 
         def begin(resume: Resume) -> Handle | None:
-            nonlocal timer
+            nonlocal timer, interruption
             if deadline is not None:
                 left = max(0.0, deadline - self.time())
                 timer = self.call_later(left, lambda: resume.throw(run.cleanup_timeout(strand)))
-            return self.begin(instruction, resume, run.context)
+            handle = self.begin(instruction, resume, run.context)
+            if run.stops is not None:
+                strand.limit = interruption = Interruption(instruction, lambda: call_off(resume, handle))
+            return handle
+
+        def call_off(resume: Resume, handle: Handle | None) -> None:
+            if handle is not None:
+                handle.cancel()
+            if not getattr(handle, "ends", False):  # a task has cleanups of its own, and resumes after them
+                assert interruption is not None
+                assert interruption.error is not None
+                resume.throw(interruption.error)
 
         try:
             return await self.suspend(begin)
+        except Cancelled as error:
+            if interruption is None or interruption.error is None or isinstance(error, _TwistedCancel):
+                raise
+            raise interruption.error from None
         finally:
+            strand.limit = None
             if timer is not None:
                 timer.cancel()
 

@@ -24,6 +24,9 @@ __all__ = ["Clock", "Deadlock", "VirtualLoop"]
 EARLY = 0.3
 """With a seed: how likely time jumps although something is ready."""
 
+APART = 1e-9
+"""With a seed: seconds within which timers are due together."""
+
 READ = 0.00002
 """What one look at the clock of slices counts, in seconds: slices are measured in steps, so that runs repeat."""
 
@@ -86,13 +89,26 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: Clock | None = None, seed: int | None = None) -> None:
         self.clock = clock or Clock()
         self._waiting = _Selector(self.clock)
-        super().__init__(self._waiting)
         self._random = None if seed is None else random.Random(seed)
+        super().__init__(self._waiting)
         self._reads = 0
         self._lock = threading.Lock()
 
     def time(self) -> float:
         return self.clock.time
+
+    @property
+    def _clock_resolution(self) -> float:
+        """asyncio calls a timer so much before its time. Here it is due when its time has come, and not before: who
+        waits until a time, and is woken just before it, would wait again, for ever, because time does not move while
+        something is ready (tests/testing/test_clock.py::test_a_timer_is_never_early).
+        """
+        now = self.clock.time
+        return math.nextafter(now, math.inf) - now if self._random is None else APART
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """What asyncio knows of the real clock."""
 
     def slice_clock(self) -> float:
         """The clock of slices: it counts how often it is read."""
@@ -116,7 +132,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         if self._random is not None:
             # Timers that are due together come in any order: less apart than the loop's resolution, they are shuffled.
-            when += self._random.random() * 5e-10
+            when += self._random.random() * APART / 2
         return super().call_at(when, callback, *args, context=context)
 
     def _run_once(self) -> None:

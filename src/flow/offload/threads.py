@@ -21,6 +21,7 @@ from ..core.microthread import wait_out
 from ..core.run import Scope, raise_first
 from ..core.source import bound_of, can_be_called, is_a, sliced_fairly
 from ..core.stage import Stage, label_of
+from ..core.stopping import Fed
 from ..errors import AlreadyReadError, ClosedError
 
 __all__ = ["Threaded"]
@@ -44,7 +45,8 @@ class Threaded(Stage[T]):
     the thread, once for each run. Rows come in order, as soon as they are there; up to `limit` are held, then the
     thread stops. At the end, on a failure, a break or a cancel, the iterator's ``close()`` runs in the thread, and
     control returns when the thread has ended; a thread that is inside a blocking call can't be interrupted, so that
-    call is waited for. An iterator or a generator object can be read once. An iterable with a method ``blocks()`` (as
+    call is waited for; so it is when the run is stopped: the rows that it holds come first. An iterator or a generator
+    object can be read once. An iterable with a method ``blocks()`` (as
     `QueryIterator`) crosses in its own blocks, at most one of which goes over the limit; one with a method
     ``run_in_thread(f, stop)`` runs `f` in a thread of its choice, and calls `stop` when that thread must end. Raises
     ValueError or TypeError for a limit that is no bound, TypeError for what is no iterable.
@@ -93,20 +95,29 @@ class Threaded(Stage[T]):
             channel.hold()
         _open.add(channel)
         thread: threading.Thread | None = None
-        if work.run_in_thread is None:
+        fed = Fed(scope.strand, channel.stop, channel)
+        if fed.late:
+            work.call_off()
+            if channel.release is not None:
+                channel.release()
+        elif work.run_in_thread is None:
             thread = threading.Thread(target=work.run, name=f"flow {self.label}", daemon=True)
             thread.start()
         else:
             work.run_in_thread(work.run, channel.close)
         try:
-            yield from sliced_fairly(channel.rows(), scope)
+            if not fed.late:
+                yield from sliced_fairly(channel.rows(), scope)
         finally:
+            fed.close()
             ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are
             channel.close()
             if not work.call_off():
                 wait_out(scope.strand, lambda: work.done, ended)
             if thread is not None:  # its last steps: join() would block the loop
                 wait_out(scope.strand, lambda: not thread.is_alive())
+            if channel.stopped:
+                run.drop(work.left)
             if not ahead and isinstance(channel.failure, Exception):
                 raise_first(None, [channel.failure])
 
@@ -122,6 +133,7 @@ class _Work:
         self.run_in_thread: Any = getattr(iterable, "run_in_thread", None)
         self.ended = ended
         self.done = False
+        self.left: list[Any] = []  # what it had just read when it learned that the flow was stopped
 
     def call_off(self) -> bool:
         """Nobody wants the rows any more. True: no thread had come to it yet, and none will begin."""
@@ -177,10 +189,19 @@ class _Work:
 
     def _rows(self, rows: Iterator[Any]) -> None:
         channel = self._channel
-        for row in rows:
-            if not channel.push_one(row):
-                channel.wait_for_room()
+        row: Any = None
+        try:
+            for row in rows:
+                if not channel.push_one(row) and not channel.wait_for_room():
+                    break  # nobody wants the next one
+        except ClosedError:
+            self.left = [row]
+            raise
 
     def _push(self, block: list[Any]) -> None:
-        if block and not self._channel.push(block):
-            self._channel.wait_for_room()
+        try:
+            if block and not self._channel.push(block):
+                self._channel.wait_for_room()
+        except ClosedError:
+            self.left = block
+            raise
