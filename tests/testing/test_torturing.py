@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 import flow
 from flow.core.instruction import Handle, Resume
-from flow.testing import Deadlock, Leftover, Tracked, nothing_left, torture, virtual_time
+from flow.testing import Deadlock, Injected, Leftover, Tracked, TrackedSink, torture
+from flow.testing.rack import AT_WAITS, USUAL, WAYS
+from flow.testing.torturing import has_injected
 
 
 def slowly(rows: Iterator[Any]) -> Iterator[Any]:
@@ -19,12 +22,38 @@ def slowly(rows: Iterator[Any]) -> Iterator[Any]:
 
 
 def test_a_sound_flow_passes_and_the_report_counts() -> None:
-    """Each wait is cancelled and failed, after each row it is broken off and closed: the report says how often."""
-    report = torture(lambda: flow.wrap([1, 2, 3]) | slowly)
+    """Each way at each wait and after each row: the report says how often, and where it waited."""
+    report = torture(lambda: flow.wrap([1, 2, 3]) | slowly, ways=WAYS)
     assert report.rows == [1, 2, 3]
     assert report.waits == ["Cooperate(1)"] * 3
-    assert dict(report.runs) == {"cancelled": 3, "failed": 3, "broken off": 4, "closed": 4}
-    assert str(report) == "3 rows, 3 waits; runs: 4 broken off, 3 cancelled, 4 closed, 3 failed"
+    assert report.places == [f"slowly (test_torturing.py:{slowly.__code__.co_firstlineno + 2})"] * 3
+    assert dict(report.runs) == dict.fromkeys(AT_WAITS, 3) | {"broken off": 4, "closed": 4, "cleanup failed": 4}
+    assert str(report) == (
+        "3 rows, 3 waits; runs: 3 abandoned, 4 broken off, 3 cancelled, 4 cleanup failed, 4 closed, 3 failed, "
+        "3 timed out"
+    )
+
+
+def test_the_line_that_waited_is_named() -> None:
+    """The step is in the user's code, also where a stage of flow's waits below it, or above it in an input."""
+
+    def pulling(rows: Iterator[Any]) -> Iterator[Any]:
+        for row in rows:
+            yield row + 0
+
+    report = torture(lambda: flow.Merge(flow.wrap([1]) | slowly, Tracked([2], delay=2)) | pulling, ordered=False)
+    line = pulling.__code__.co_firstlineno + 1
+    name = "test_the_line_that_waited_is_named.<locals>.pulling"
+    assert f"{name} (test_torturing.py:{line})" in report.places  # it waits for the merge
+    assert f"slowly (test_torturing.py:{slowly.__code__.co_firstlineno + 2})" in report.places  # in an input
+
+
+def test_where_no_line_of_the_user_waits_the_stage_is_named() -> None:
+    """A flow of nothing but flow's own names a line of flow's stage, or the flow."""
+    report = torture(lambda: flow.Merge(Tracked([1], delay=1), Tracked([2], delay=2)), ordered=False)
+    assert set(report.places) == {"Merge(wrap(Tracked), wrap(Tracked))"}
+    (place,) = torture(lambda: flow.wrap(Tracked([1], delay=1)).map(str)).places
+    assert (place.startswith("_") and "(transform.py:" in place) or place == "wrap(Tracked) | map(str)"
 
 
 def test_a_source_that_stays_open_is_found() -> None:
@@ -56,7 +85,8 @@ def test_a_swallowed_failure_is_found() -> None:
                 return
             yield row
 
-    with pytest.raises(AssertionError, match=r"failed at step 1 \(Cooperate\(1\)\): the failure was lost"):
+    words = r"failed at step 1 \(Cooperate\(1\) in .*swallowing \(test_torturing.py:\d+\)\): the failure was lost"
+    with pytest.raises(AssertionError, match=words):
         torture(lambda: flow.wrap([1, 2]) | swallowing)
 
 
@@ -176,55 +206,145 @@ def test_a_race_is_found_by_some_seed() -> None:
         torture(racing, ordered=False, seeds=range(50))
 
 
-def test_virtual_time_is_exact_and_shared() -> None:
-    """Hours pass at once, and a script and a loop on one clock see the same time."""
-    with virtual_time() as clock:
-        assert list(flow.wrap(["a", flow.Cooperate(3600), "b"])) == ["a", "b"]
-        assert clock.time() == 3600
-
-        async def main() -> None:
-            assert await flow.wrap([flow.Cooperate(60), 1]) == [1]
-
-        clock.run(main())
-        assert clock.time() == 3660
+# ------------------------------------------------------------------------------------------------------------------
+# What may be asked of it
 
 
-def test_the_same_seed_gives_the_same_run() -> None:
-    """Chaos repeats: the order of a merge depends on the seed and on nothing else."""
+def test_a_flow_may_fail_by_itself() -> None:
+    """`fails`: the undisturbed flow ends with that failure, after its rows; another one, or none, is an error."""
 
-    def merged(seed: int) -> list[Any]:
-        def input(name: str) -> Iterator[Any]:
-            for number in range(5):
-                yield flow.Cooperate(1)
-                yield f"{name}{number}"
+    def make(fail: BaseException | None = None) -> flow.Stage[int]:
+        return flow.wrap(Tracked([1, 2], delay=1, fail=fail))
 
-        with virtual_time(seed) as clock:
-
-            async def main() -> list[Any]:
-                return await flow.Merge(input("a"), input("b"), input("c"))
-
-            return clock.run(main())
-
-    runs = [merged(seed) for seed in range(20)]
-    assert runs == [merged(seed) for seed in range(20)]
-    assert len({tuple(run) for run in runs}) > 1
+    report = torture(lambda: make(OSError("reset")), fails=OSError, seeds=(None, 1))
+    assert report.rows == [1, 2]
+    with pytest.raises(AssertionError, match=r"the undisturbed flow failed: ValueError"):
+        torture(lambda: make(ValueError()), fails=OSError)
+    with pytest.raises(AssertionError, match="did not fail, as it should, with OSError"):
+        torture(make, fails=OSError)
 
 
-def test_nothing_left_names_what_is_left() -> None:
-    """A source that is open is named, with what was done to it."""
-    source = Tracked([1, 2], name="orders")
-    rows = iter(source)
-    next(rows)
-    with pytest.raises(Leftover, match="<Tracked orders: opened 1, asked 1, closed 0> is not closed"):
-        nothing_left(source)
-    rows.close()
-    nothing_left(source)
+def test_rows_that_depend_on_time_need_not_be_compared() -> None:
+    """``ordered=None``: a row says what came before it, and jumps of time change that; here that is its job."""
+
+    def make() -> flow.Stage[Any]:
+        came: list[str] = []
+
+        def saying(rows: Iterator[str]) -> Iterator[Any]:
+            for row in rows:
+                came.append(row)
+                yield "".join(came)
+
+        return flow.Merge([flow.Cooperate(1), "a"], [flow.Cooperate(1), "b"]) | saying
+
+    torture(make, ordered=None, seeds=range(10))
+    for ordered, words in ((True, "are not the first ones"), (False, "came twice, or is none of")):
+        with pytest.raises(AssertionError, match=words):
+            torture(make, ordered=ordered, seeds=range(10))
 
 
-def test_tracked_counts_as_a_source_and_as_a_stage() -> None:
-    """It knows how often it was opened, asked and closed, and keeps a log that several may share."""
-    log: list[tuple[str, str]] = []
-    source, stage = Tracked("abc", name="source", log=log), Tracked(name="stage", log=log)
-    assert list((flow.wrap(source) | stage)[:2]) == ["a", "b"]
-    assert (source.opened, source.asked, source.closed, stage.asked) == (1, 2, 1, 2)
-    assert log[-2:] == [("stage", "closed"), ("source", "closed")]
+def test_a_check_of_ones_own() -> None:
+    """`check` is called after each run, and what it raises says at which step."""
+    held: list[int] = []
+
+    def holding(rows: Iterator[int]) -> Iterator[int]:
+        for row in rows:
+            held.append(row)
+            flow.sleep(1)
+            yield held.pop()
+
+    def check() -> None:
+        left, held[:] = list(held), []
+        assert not left, f"rows are held: {left}"
+
+    with pytest.raises(AssertionError, match=r"rows are held: \[1\]") as caught:
+        torture(lambda: flow.wrap([1, 2]) | holding, check=check)
+    assert "cancelled at step 1" in caught.value.__notes__[-1]
+
+
+def test_runs_are_bounded_and_long_ones_show_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`most` runs, taken evenly; what was left out is counted. A line of progress now and then."""
+    monkeypatch.setattr("flow.testing.torturing.QUIET", 0.0)
+    lines: list[str] = []
+    report = torture(lambda: flow.wrap(range(50)) | slowly, most=30, seeds=(None, 1), progress=lines.append)
+    assert report.runs.total() == 30
+    ways = len([way for way in USUAL if way in AT_WAITS])
+    assert report.skipped == 2 * (ways * 50 + (len(USUAL) - ways) * 51) - 30
+    assert set(report.runs) == set(USUAL)  # of each way some
+    assert str(report).endswith(f"; {report.skipped} left out")
+    assert len(lines) == 30
+    assert lines[-1].startswith("torture: 30 runs; cleanup failed at step ")
+
+
+def test_ways_may_be_chosen() -> None:
+    """Only those are gone."""
+    assert set(torture(lambda: flow.wrap([1]) | slowly, ways=["failed", "closed"]).runs) == {"failed", "closed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"ways": ["fail"]}, "torture\\(ways\\) takes 'cancelled', .* not 'fail'"),
+        ({"seeds": []}, "torture\\(seeds\\) must have at least one"),
+        ({"most": 0}, "torture\\(most\\)"),
+    ],
+)
+def test_wrong_arguments_fail_at_once(arguments: dict[str, Any], words: str) -> None:
+    """CONTRACT 22."""
+    with pytest.raises(ValueError, match=words):
+        torture(lambda: flow.wrap([1]), **arguments)
+
+
+def test_it_says_where_a_loop_runs_that_it_has_a_loop_of_its_own() -> None:
+    """In a coroutine it is refused, as virtual time is."""
+
+    async def main() -> None:
+        with pytest.raises(flow.LoopRunningError):
+            torture(lambda: flow.wrap([1]))
+
+    asyncio.run(main())
+
+
+def test_a_sink_in_a_tortured_flow() -> None:
+    """What is tracked may be anything that knows whether it is closed."""
+
+    class Pool:
+        lent = 0
+
+        @property
+        def is_closed(self) -> bool:
+            return self.lent == 0
+
+        def __repr__(self) -> str:
+            return f"<Pool: {self.lent} lent>"
+
+        def rows(self) -> Iterator[int]:
+            self.lent += 1
+            flow.sleep(1)
+            yield 1
+            self.lent -= 1  # not in a `finally`
+
+    pools: list[Pool] = []
+
+    def make() -> flow.Stage[int]:
+        pools[:] = [Pool()]
+        return flow.wrap(pools[0].rows)
+
+    with pytest.raises(Leftover, match="<Pool: 1 lent> is not closed"):
+        torture(make, tracked=lambda: pools)
+    sink: TrackedSink[int] = TrackedSink()
+    sink.read([1])
+    assert sink.ended == "end"
+
+
+def test_a_failure_is_found_wherever_it_went() -> None:
+    """As the error itself, in a group, as the cause or the context."""
+    injected = Injected()
+    for error in (injected, ExceptionGroup("", [ValueError(), injected])):
+        assert has_injected(error)
+    try:
+        raise ValueError from injected
+    except ValueError as error:
+        assert has_injected(error)
+    assert not has_injected(ValueError())
+    assert not has_injected(None)
