@@ -1,9 +1,9 @@
-"""Draws the pictures of the book: `python docs/draw` writes them beside the pages that show them.
+"""Draws the pictures of the book, and writes its table of operators: `python docs/draw` puts them in their places.
 
     python docs/draw FOLDER     # below another folder than docs/, to compare
 
-They are committed, so that the pages can be read without this; tests/docs/test_book.py holds that they are what this
-draws.
+They are committed, so that the pages can be read without this; tests/docs/test_book.py and test_operators.py hold that
+they are what this makes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import operators
 import stacks
 import timelines
 
@@ -20,6 +21,7 @@ PICTURES = {
     "pictures/pressure.svg": stacks.pressure,
     "pictures/requests.svg": timelines.requests,
     "pictures/stack.svg": stacks.stack,
+    "reference/operators.md": operators.page,
 }
 
 

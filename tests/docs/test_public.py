@@ -58,6 +58,8 @@ def test_each_short_form_is_documented() -> None:
         "depth",
         "open_in",
         "upstream",
+        "sources",
+        "short_label",
         "is_plain_pipe",
     }  # for stages themselves
     for name in vars(flow.Stage):
