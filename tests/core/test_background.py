@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import os
+import subprocess
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +29,8 @@ from flow.core.microthread import MicroThread, Strand, wait
 from flow.core.run import Scope
 from flow.core.stage import Stage
 from flow.testing import Tracked, nothing_left, virtual_time
+
+SOURCE = str(Path(flow.__file__).parents[1])
 
 
 class Beside(Stage[Any]):
@@ -477,6 +483,34 @@ def test_a_reader_that_runs_at_once(ahead: bool) -> None:
     assert done.result == 20
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_reader_that_leaves_inside_of_the_producers_step(limit: int, ahead: bool) -> None:
+    """CONTRACT 14, 15: a reader that a push runs there and then, and that has had enough, cancels the producer between
+    its step and its wait: the wait is called off all the same.
+    """
+    task = pytest.importorskip("twisted.internet.task")
+    clock = task.Clock()
+    closed: list[float] = []
+
+    def source() -> Generator[int]:
+        try:
+            for seconds in (1, 3600, 1):
+                flow.sleep(seconds)
+                yield 1
+        finally:
+            flow.sleep(1)
+            closed.append(clock.seconds())
+
+    done = flow.Deferred(Reading(flow.wrap(source), limit, ahead)[:1], reactor=clock)
+    for _ in range(10):
+        clock.advance(0.5)
+    assert done.result == [1]
+    assert closed == [2.5]  # a turn of the loop after the row, and a second
+    assert not clock.getDelayedCalls()
+    nothing_left()
+
+
 # ------------------------------------------------------------------------------------------------------------------
 # A channel whose producer is near
 
@@ -590,3 +624,48 @@ def test_a_signal_of_the_body_is_no_rest() -> None:
         yield "done"
 
     assert run(work) == ["done"]
+
+
+PROGRAM = """
+import asyncio, sys
+import flow
+
+def source():
+    try:
+        while True:
+            flow.sleep(0.001)
+            yield 1
+    finally:
+        print("closed")
+
+async def main(stage):
+    global reader
+    reader = aiter(stage)
+    await anext(reader)
+    await asyncio.sleep(0.01)
+
+rows = flow.wrap(source)
+stage = {stage}
+if sys.argv[1] == "script":
+    reader = iter(stage)
+    next(reader)
+else:
+    asyncio.run(main(stage))
+print("end")
+"""
+
+
+@pytest.mark.parametrize("where", ["script", "asyncio"])
+@pytest.mark.parametrize(
+    "stage", ["rows.buffer(3)", "rows.buffer(1, 'latest')", "flow.wrap([1, 2]).background(rows)", "rows.share()"]
+)
+def test_at_interpreter_exit(stage: str, where: str) -> None:
+    """CONTRACT 23a: one that was left open is closed when the interpreter ends, and nothing is said about it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", PROGRAM.format(stage=stage), where],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([SOURCE, os.environ.get("PYTHONPATH", "")])},
+    )
+    assert (done.stdout.split(), done.stderr, done.returncode) == (["end", "closed"], "", 0)

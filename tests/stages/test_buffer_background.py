@@ -230,7 +230,7 @@ def test_torture() -> None:
     used: list[Tracked[int]] = []
 
     def make() -> flow.Stage[int]:
-        used[:] = [Tracked(range(3), delay=1, cleanup=1), Tracked(range(5), delay=0.4)]
+        used[:] = [Tracked(range(3), delay=1, cleanup=1), Tracked(range(5), delay=0.4, cleanup=1)]
         return flow.wrap(used[0]).background(flow.wrap(used[1]))
 
     assert torture(make, tracked=lambda: used, seeds=(None, 1, 2)).rows == [0, 1, 2]

@@ -559,6 +559,23 @@ def test_the_end_and_a_failure_reach_all() -> None:
         clock.run(main())
 
 
+def test_a_worker_that_is_stopped() -> None:
+    """CONTRACT 16: its rows end, and the others get those that come."""
+    source = Tracked(range(6), delay=1)
+
+    async def main() -> None:
+        first, second = flow.wrap(source).balance(2)
+        async with first.open() as rows:
+            others = asyncio.create_task(timed(second))
+            asyncio.get_running_loop().call_later(2.5, rows.stop)
+            assert [row async for row in rows] == [0]
+        assert rows_of(await others) == [1, 2, 3, 4, 5]
+
+    with virtual_time() as clock:
+        clock.run(main())
+    nothing_left(source)
+
+
 def test_a_short_source_is_read_once() -> None:
     """CONTRACT 2: a worker that begins when others have read everything finds the end, and no second run."""
     source = Tracked(range(3))

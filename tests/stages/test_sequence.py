@@ -98,6 +98,25 @@ def test_what_is_no_source_is_refused_when_built(combine: Any, wrong: Any) -> No
         combine([1], wrong)
 
 
+@every
+def test_of_every_kind_of_source(combine: Any) -> None:
+    """CONTRACT 2: plain, classic, async, threaded and pushed sources; nothing of them is left."""
+
+    async def asynchronous() -> Any:
+        for number in range(3):
+            await asyncio.sleep(1)
+            yield number
+
+    pushed: flow.Callback[int] = flow.Callback()
+    for number in range(3):
+        pushed.result(number)
+    pushed.finish()
+    with virtual_time():
+        stage = combine(range(3), ticks(1, 0, 1, 2), asynchronous, flow.Threaded(range(3)), pushed)
+        assert sorted(stage) == sorted([*range(3)] * 5)
+    nothing_left()
+
+
 @both
 @every
 def test_rows_of_any_value(read: Read, combine: Any) -> None:

@@ -504,6 +504,23 @@ def test_stopping_one_reader() -> None:
     nothing_left(source)
 
 
+@pytest.mark.parametrize("begin", [0, 1.5])
+def test_readers_that_callbacks_drive(begin: float) -> None:
+    """CONTRACT 12, 14: readers behind Deferreds run inside of the source's own step, and may leave there."""
+    task = pytest.importorskip("twisted.internet.task")
+    clock = task.Clock()
+    source = Tracked(range(100), delay=1, cleanup=1)
+    shared = flow.wrap(source).share(limit=2)
+    first = flow.Deferred(shared[:3], reactor=clock)
+    clock.pump([begin / 3] * 3)
+    second = flow.Deferred(shared[:4], reactor=clock)
+    clock.pump([0.5] * 20)
+    assert first.result == [0, 1, 2]
+    assert second.result == [row + int(begin) for row in range(4)]
+    assert not clock.getDelayedCalls()
+    nothing_left(source)
+
+
 # ------------------------------------------------------------------------------------------------------------------
 # tee
 

@@ -29,7 +29,7 @@ from ..errors import Cancelled
 from .channel import Channel
 from .driven import Driven, raise_swallowed
 from .instruction import Signal
-from .microthread import MicroThread, Strand, wait, wait_out
+from .microthread import MicroThread, Strand, unwanted, wait, wait_out
 from .run import NoLongerRead, Run, Scope, joined, raise_first
 from .stopping import stops_for
 
@@ -74,6 +74,19 @@ class _Nestable(Driven):
             self._end_below(None)
         elif self._waits(outcome):
             self.resume(None, None)
+
+    def _waits(self, outcome: Any) -> bool:
+        thread = self._thread
+        error = thread.cancelled
+        if error is None or outcome is None or thread.handling is not None:
+            return super()._waits(outcome)
+        # It was cancelled after its step, by a reader that was handed what it had made and went on there and then
+        # (test_background.py::test_a_reader_that_leaves_inside_of_the_producers_step).
+        unwanted(outcome)
+        self.stepping = True  # it is raised at the wait in the loop's next turn
+        self.resume(None, error)
+        self.stepping = False
+        return False
 
     def _end_below(self, failure: BaseException | None) -> None:
         self.stepping = False

@@ -2,7 +2,7 @@
 
 A call is a `Job`: its row, and later what it gave. One `Calls` holds the jobs of one run. Three parties work on it::
 
-    the feeder      reads the input on a micro-thread of its own, beside the reader, and makes jobs of its rows
+    the feeder      reads the input on a micro-thread of its own, and makes jobs of its rows (`feeder.py`)
     the workers     make the calls (`workers.py`; `offload/executors.py` where somebody else's threads do)
     the reader      hands on what the calls gave, in the order of the rows or as they finish
 
@@ -18,30 +18,25 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Generator, Hashable, Iterator
-from itertools import chain, count, islice
+from itertools import count
 from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent
 
-from ..core.background import Background
 from ..core.instruction import Signal
 from ..core.microthread import MicroThread, Strand
-from ..core.run import Run, Scope, raise_first
+from ..core.run import Scope, raise_first
 from ..core.stage import Stage
 from .calls import MOST_FAILURES, Manner, left_out
-from .transform import called, is_async
+from .feeder import Feeder
+from .transform import is_async
 
 if TYPE_CHECKING:
     from .workers import Workers
 
-__all__ = ["BEGUN", "Calls", "Feeder", "Job", "concurrently"]
-
-DEEPEST = 8
-"""Feeders that are stepped below each other, where each reads what the calls of another gave; then the loop does it.
-Without a bound, a chain of many such stages would end in a RecursionError somewhere (test_calls.py::test_a_long_chain).
-"""
+__all__ = ["BEGUN", "Calls", "Job", "concurrently"]
 
 WAITING, BEGUN, DONE, FAILED, SPARED, CALLED_OFF = range(6)
 """The states of a job. FAILED: its failure is one of the run. SPARED: it failed, and `on_row_error` sees to it."""
@@ -105,7 +100,6 @@ class Calls:
         self.cut: list[Any] = []  # rows whose call was cancelled
         self.workers: Workers
         self.feeder: Feeder
-        self.is_deep = False
         self._numbers = count()
 
     # ---- what a handle of the run may want to know
@@ -249,7 +243,6 @@ class Calls:
         in_script = self.in_script
         self.workers = self._hire()
         self.feeder = Feeder(self)
-        self.is_deep = _depth_of(run) > DEEPEST
         error: BaseException | None = None
         try:
             while self._next():
@@ -298,12 +291,7 @@ class Calls:
             self.workers.look()
         if self.workers.hurry(strand):
             return True
-        if self.room <= 0:
-            return False
-        if self.is_deep:
-            self.feeder.start()
-            return False
-        return self.feeder.hurry(strand)
+        return self.room > 0 and self.feeder.work_for(strand)
 
     def _keep_busy(self) -> None:
         """What another thread has done since the last row is seen, and it is given more, before the script goes on."""
@@ -356,17 +344,7 @@ class Calls:
         # Where a failure ends the run, one that has happened beside it joins it. Where the reader has had enough, it
         # lies ahead of what was asked for, as a row that nobody takes.
         joins = bool(failures) or (error is not None and not isinstance(error, GeneratorExit))
-        held: list[Any] = []
-        for job in self.line:
-            if job.state == DONE:
-                held.append(job.outcome)
-            elif job.state in (WAITING, SPARED):
-                held.append(job.row)
-            elif job.state in (BEGUN, CALLED_OFF):
-                self.cut.append(job.row)
-            elif joins:
-                failures.append(job.outcome)
-        self.line.clear()
+        held = self._clear(joins)
         if self.input_failure is not None and (joins or error is None) and self.input_failure not in late:
             failures.append(self.input_failure)
         run = self.strand.owner
@@ -379,77 +357,22 @@ class Calls:
         if failures:
             raise_first(error, failures)
 
-
-# --------------------------------------------------------------------------------------------------------------------
-# One run
+    def _clear(self, joins: bool) -> list[Any]:
+        """Empties the line, and returns what of it is dropped. `joins`: its failures are raised with the others."""
+        held: list[Any] = []
+        for job in self.line:
+            if job.state == DONE:
+                held.append(job.outcome)
+            elif job.state in (WAITING, SPARED):
+                held.append(job.row)
+            elif job.state in (BEGUN, CALLED_OFF):
+                self.cut.append(job.row)
+            elif joins:
+                self.failures.append(job.outcome)
+        self.line.clear()
+        return held
 
 
 def concurrently(how: Manner, source: Stage[Any], stage: Stage[Any], scope: Scope) -> Iterator[Any]:
     """What the calls for the rows of `source` give; `stage` is the one whose run this is."""
     return Calls(how, source, stage, scope.strand).rows()
-
-
-def _depth_of(run: Run) -> int:
-    depth = 0
-    while run.parent is not None:
-        run = run.parent
-        depth += 1
-    return depth
-
-
-class Feeder(Background):
-    """Reads the input while there is room. A row that is there is a job before the input waits for anything."""
-
-    def __init__(self, calls: Calls) -> None:
-        self.calls = calls
-        key = calls.how.key
-        self._key_of = None if key is None else called(key, "map(key)")
-        body = self._read if key is None else self._read_keys
-        super().__init__(calls.strand, calls.source, body, calls.end, self._flush)
-
-    def _read(self, thread: MicroThread) -> None:
-        calls, block = self.calls, thread.owner.block
-        with Scope(thread) as scope:
-            # A user's own iterator may misbehave when it is asked again after its end; a chain does not.
-            rows = chain(thread.owner.stage.open_in(scope))
-            for row in rows:
-                block.append(row)
-                room = calls.room - len(block)
-                if room > 0:
-                    block.extend(islice(rows, room))
-                self._rest_while_full(thread)
-
-    def _read_keys(self, thread: MicroThread) -> None:
-        """The same, row by row: a key may have to be waited for."""
-        block, key_of = thread.owner.block, self._key_of
-        assert key_of is not None
-        with Scope(thread) as scope:
-            for row in thread.owner.stage.open_in(scope):
-                try:
-                    key = key_of(row)
-                    hash(key)
-                except BaseException:
-                    thread.owner.drop([row])
-                    raise
-                block.append((row, key))
-                self._rest_while_full(thread)
-
-    def _rest_while_full(self, thread: MicroThread) -> None:
-        if thread.cancelled is not None:
-            raise thread.cancelled
-        while self.calls.room <= len(thread.owner.block):
-            self.calls.hungry = True
-            self.rest(thread)  # what was read is handed on at the pause
-
-    def may_go_on(self) -> bool:
-        return self.calls.room > 0  # the reader may have been in a hurry
-
-    def _flush(self) -> None:
-        block = self.run.block
-        if block:
-            rows = block[:]
-            block.clear()  # not a new one: it may be being extended
-            if self._key_of is None:
-                self.calls.add(rows)
-            else:
-                self.calls.add_keyed(rows)

@@ -294,6 +294,10 @@ class _Balancing(Hub[T]):
     def may_go_on(self) -> bool:
         return bool(self._asking) or 2 * len(self._held) <= self.limit
 
+    def stop(self, place: Place[T]) -> None:
+        self._asking.pop(place, None)
+        super().stop(place)
+
     def leave(self, place: Place[T]) -> None:
         """A row that was given to it, and that it has not taken, is for the next one."""
         self._asking.pop(place, None)

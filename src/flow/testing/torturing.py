@@ -248,7 +248,7 @@ def has_injected(error: BaseException | None) -> bool:
 async def _scene(stage: Stage[Any], rack: Rack) -> tuple[list[Any], BaseException | None]:
     got: list[Any] = []
     way = rack.way
-    before = asyncio.all_tasks()
+    before = {asyncio.current_task()}
     task = asyncio.create_task(_read(stage, rack, got))
     late = way.name in ("broken off", "abandoned")
     if not late:
