@@ -1,9 +1,9 @@
 """What people ask of a library of streams, and what answers it here: the data of the second table of operators.md.
 
-The list was made from twelve such libraries, of five languages: what at least two of them have and many use. Each line
-has its name, how much it is asked for (2: by many, 3: by most), and what answers it: names of flow's own, or of the
-standard library and more-itertools, which `standard.py` shows. tests/docs/test_operators.py holds that each name is
-there.
+The list was made by comparing such libraries, of several languages: what more than one of them has, and many use. Each
+line has its name, how much it is asked for (3: by most, 2: by many, 1: by some), and what answers it: names of flow's
+own, or of the standard library and more-itertools, which `standard.py` shows. tests/docs/test_operators.py holds that
+each name is there.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ made from the docstrings, by `python docs/draw`; what each stage holds, and how 
 
 ## By what is asked for
 
-What two or more of twelve libraries of streams, of five languages, have, and many (★★) or most (★★★) people use.
+What libraries of streams have, here and in other languages, and many (★★) or most (★★★) of those who use them need.
 {chr(10).join(by_wish())}
 
 ## What Python has
