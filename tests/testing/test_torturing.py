@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -348,3 +349,15 @@ def test_a_failure_is_found_wherever_it_went() -> None:
         assert has_injected(error)
     assert not has_injected(ValueError())
     assert not has_injected(None)
+
+
+def test_a_torture_leaves_no_task_and_no_loop() -> None:
+    """CONTRACT 20: what its many runs were made of is gone after them, failed, cancelled and abandoned ones, too."""
+
+    def left() -> int:
+        gc.collect()
+        return sum(isinstance(each, (asyncio.Task, asyncio.AbstractEventLoop)) for each in gc.get_objects())
+
+    before = left()
+    torture(lambda: flow.Merge(flow.wrap(range(3)) | slowly, Tracked("ab", delay=1)), ordered=False, ways=WAYS)
+    assert left() <= before

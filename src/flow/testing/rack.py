@@ -127,8 +127,11 @@ class Rack(AsyncioLoop):
 
     _strand: Strand | None = None
 
-    async def _obey(self, instruction: Any, strand: Strand) -> Any:
+    async def obey(self, instruction: Any, strand: Strand, /) -> Any:
         self._strand = strand
+        return await super().obey(instruction, strand)
+
+    async def _obey(self, instruction: Any, strand: Strand) -> Any:
         if self.is_native(instruction) and self._interferes(instruction, strand):
             unwanted(instruction)
             raise self._injected()

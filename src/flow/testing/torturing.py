@@ -208,6 +208,8 @@ class _Rig:
             except BaseException as failure:
                 failure.add_note(f"flow.testing.torture: {_where(way, waits)}")
                 raise
+            finally:
+                loop.set_exception_handler(None)  # it holds the rack, with which the loop is registered for good
         return got, rack, error
 
 

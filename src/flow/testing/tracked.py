@@ -5,6 +5,7 @@ What may live here: `Tracked`, which is asked, and `TrackedSink`, which asks.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
@@ -240,13 +241,13 @@ def now() -> float:
 
 
 def note(times: list[float]) -> None:
-    if len(times) < MOST_TIMES:
+    if len(times) < MOST_TIMES and not sys.is_finalizing():  # what is closed by the interpreter's end has no loop
         times.append(now())
 
 
 def pause(seconds: float) -> None:
     """Waits on the chain's stack; in a script's own code virtual time passes; elsewhere the thread sleeps."""
-    if not seconds:
+    if not seconds or sys.is_finalizing():
         return
     if current() is not None:
         sleep(seconds)
