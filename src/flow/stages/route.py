@@ -295,8 +295,9 @@ class _Balancing(Hub[T]):
         return bool(self._asking) or 2 * len(self._held) <= self.limit
 
     def stop(self, place: Place[T]) -> None:
-        self._asking.pop(place, None)
         super().stop(place)
+        if place not in self.places:  # else it waits for the end of the source, and is told
+            self._asking.pop(place, None)
 
     def leave(self, place: Place[T]) -> None:
         """A row that was given to it, and that it has not taken, is for the next one."""
