@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import itertools
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
@@ -638,8 +639,9 @@ def test_a_cancel_in_collect() -> None:
         clock.run(main())
 
 
-def test_collect_in_a_script() -> None:
+def test_collect_in_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
     """It needs a loop; the error says so when it is awaited, and Python when it is not."""
+    monkeypatch.delitem(sys.modules, "twisted.internet.reactor", raising=False)  # of another test: that is a loop, too
     coroutine = flow.wrap([1]).collect(sum)
     with pytest.raises(flow.NotReadyError, match="no event loop"):
         coroutine.send(None)

@@ -122,12 +122,12 @@ class TwistedLoop(BaseLoop):
             return handle
 
         def call_off(resume: Resume, handle: Handle | None) -> None:
-            if handle is not None:
-                handle.cancel()
             if not getattr(handle, "ends", False):  # a task has cleanups of its own, and resumes after them
                 assert interruption is not None
                 assert interruption.error is not None
-                resume.throw(interruption.error)
+                resume.throw(interruption.error)  # before the future that is cancelled resumes
+            if handle is not None:
+                handle.cancel()
 
         try:
             return await self.suspend(begin)

@@ -56,6 +56,7 @@ class BaseLoop:
         self.entered = 0.0
         self.slice = 0.0
         self.inside = False
+        self.nested = 0  # runs that are driven by callbacks, each from within the step of another
         self.marked = False
         self._queue: deque[Callable[[], object]] = deque()
 
