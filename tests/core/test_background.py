@@ -626,6 +626,39 @@ def test_a_signal_of_the_body_is_no_rest() -> None:
     assert run(work) == ["done"]
 
 
+CHAINS: dict[str, Callable[[Stage[int]], Stage[int]]] = {
+    "buffer": lambda rows: rows.buffer(2),
+    "rendezvous": lambda rows: rows.buffer(0),
+    "latest": lambda rows: rows.buffer(20, "drop_oldest"),
+    "share": lambda rows: rows.share(),
+    "balance": lambda rows: rows.balance(1)[0],
+    "background": lambda rows: rows.background([]),
+    "batched within": lambda rows: rows.batched(1, within=1).flat_map(lambda rows: rows),
+    "several": lambda rows: rows.buffer(2).share().map(lambda row: row, concurrency=2),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_long_chain(name: str) -> None:
+    """CONTRACT 23: two hundred parts, one below the other: no RecursionError on the way, in a script or on a loop, to
+    the end or closed early. (Where a part is itself made of generators, these are nested, and fewer fit.)
+    """
+    stage: Stage[int] = flow.wrap(range(10))
+    for _ in range(40 if name in ("background", "batched within", "several") else 200):
+        stage = CHAINS[name](stage)
+    with virtual_time() as clock:
+        assert list(stage) == list(range(10))
+        assert next(iter(stage)) == 0
+
+        async def main() -> list[int]:
+            async with stage.open() as rows:
+                assert await anext(rows) == 0
+            return await stage
+
+        assert clock.run(main()) == list(range(10))
+    nothing_left()
+
+
 PROGRAM = """
 import asyncio, sys
 import flow

@@ -27,7 +27,7 @@ from greenlet import getcurrent
 
 from ..errors import Cancelled
 from .channel import Channel
-from .driven import Driven, raise_swallowed
+from .driven import DEEPEST, Driven, raise_swallowed
 from .instruction import Signal
 from .microthread import MicroThread, Strand, unwanted, wait, wait_out
 from .run import NoLongerRead, Run, Scope, joined, raise_first
@@ -120,6 +120,7 @@ class Background:
         run.parent = parent
         run.context = parent.context
         run.stops = stops_for(strand)
+        self.is_deep = _depth_of(parent) > DEEPEST
         self.over = False
         self.failure: BaseException | None = None
         self._room = Signal()
@@ -176,6 +177,10 @@ class Background:
         driven = self._driven
         if self.over or driven.stepping:
             return False
+        if self.is_deep:
+            self.start()
+            self.go_on()
+            return False
         if not self._begun:
             self._begun = True
         elif self._room.waiter is not None:
@@ -199,7 +204,8 @@ class Background:
             self._finished(None)
             return
         self._driven.cancel(NoLongerRead(self.run.stage))
-        self._driven.hurry()  # what needs no wait is closed here and now
+        if not self.is_deep:
+            self._driven.hurry()  # what needs no wait is closed here and now
         wait_out(strand, lambda: self.over, self._over)
         if self.failure is not None and not isinstance(self.failure, Cancelled):
             raise_first(None, [self.failure])
@@ -211,6 +217,14 @@ class Background:
         self.failure = error
         self._ended(error)
         self._over.set()
+
+
+def _depth_of(run: Run) -> int:
+    depth = 0
+    while run.parent is not None:
+        run = run.parent
+        depth += 1
+    return depth
 
 
 class NearChannel(Channel[T]):

@@ -23,7 +23,13 @@ from .stopping import NOTHING, Stopped
 if TYPE_CHECKING:
     from .channel import Channel
 
-__all__ = ["Driven", "Wait", "abandon", "raise_swallowed"]
+__all__ = ["DEEPEST", "Driven", "Wait", "abandon", "raise_swallowed"]
+
+DEEPEST = 8
+"""Parts of a run that are stepped below each other, where each reads what another makes; below that the loop does it.
+Without a bound, a chain of many of them would end in a RecursionError somewhere (test_background.py::test_a_long_chain,
+test_calls.py::test_a_long_chain).
+"""
 
 
 def raise_swallowed(run: Run) -> None:
@@ -232,13 +238,18 @@ class Driven:
 
     def resume(self, value: Any, error: BaseException | None) -> None:
         """What the chain waits for is there."""
-        if self.stepping or type(getcurrent()) is MicroThread:
+        loop = self._loop
+        if self.stepping or type(getcurrent()) is MicroThread or loop.nested >= DEEPEST:
             with suppress(RuntimeError):  # the loop is closed: there is no later
                 if self._later is None:
-                    self.run.loop.call_soon(self._go_on)
+                    loop.call_soon(self._go_on)
                 self._later = (value, error)
                 return
-        self.go(value, error)
+        loop.nested += 1  # what it makes may be what another run waits for
+        try:
+            self.go(value, error)
+        finally:
+            loop.nested -= 1
 
     def _go_on(self) -> None:
         if self._later is not None:

@@ -83,6 +83,7 @@ def read_here(stage: Stage[T], options: Options, begun: Callable[[HereStrand], o
     strand = HereStrand(Run(stage, _run.loops.private(), options))
     if begun is not None:
         begun(strand)
+        begun = None  # its object holds this iterator
     try:
         with Scope(strand) as scope:
             yield from _checked_here(strand.owner.stage.open_in(scope), strand)

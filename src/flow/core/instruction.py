@@ -37,6 +37,7 @@ class Loop(Protocol):
     used: float
     entered: float
     inside: bool
+    nested: int
     marked: bool
     slice: float
     clock: Callable[[], float]

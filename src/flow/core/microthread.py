@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from types import CoroutineType
+from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from greenlet import getcurrent, greenlet
@@ -148,7 +148,7 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
         self.parent = getcurrent()
         # With its traceback: by itself, throw() begins a new one, and the frames of the code that failed are gone
         # (test_close.py::test_the_traceback_of_what_was_awaited_is_kept).
-        return self.throw(type(error), error, error.__traceback__)
+        return self.throw(type(error), error, _traceback_to_keep(error))
 
     def pause(self, instruction: Any, handling: BaseException | None = None) -> Any:
         self.handling = handling or sys.exception()
@@ -156,6 +156,23 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
             unwanted(instruction)
             raise self.cancelled
         return self.parent.switch(instruction)
+
+
+_MOST_PAUSES = 8
+
+
+def _traceback_to_keep(error: BaseException) -> TracebackType | None:
+    """What was raised at many waits is one object for all, like the ConnectionLost of Twisted: its traceback would
+    grow with each of them, and keep all their frames (test_twisted_failures.py::test_a_shared_error_does_not_grow).
+    """
+    pauses, where = 0, error.__traceback__
+    while where is not None:
+        pauses += where.tb_frame.f_code is _PAUSE
+        where = where.tb_next
+    return error.__traceback__ if pauses < _MOST_PAUSES else None
+
+
+_PAUSE = MicroThread.pause.__code__
 
 
 def unwanted(instruction: Any) -> None:

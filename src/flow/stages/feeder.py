@@ -9,8 +9,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ..core.background import Background
-from ..core.microthread import MicroThread, Strand
-from ..core.run import Run, Scope
+from ..core.microthread import MicroThread
+from ..core.run import Scope
 from .transform import called
 
 if TYPE_CHECKING:
@@ -19,18 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Feeder"]
 
 
-DEEPEST = 8
-"""Feeders that are stepped below each other, where each reads what the calls of another gave; then the loop does it.
-Without a bound, a chain of many such stages would end in a RecursionError somewhere (test_calls.py::test_a_long_chain).
-"""
-
-
 class Feeder(Background):
     """Reads the input while there is room. A row that is there is a job before the input waits for anything."""
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
-        self.is_deep = _depth_of(calls.strand.owner) > DEEPEST
         key = calls.how.key
         self._key_of = None if key is None else called(key, "map(key)")
         body = self._read if key is None else self._read_keys
@@ -70,13 +63,6 @@ class Feeder(Background):
             self.calls.hungry = True
             self.rest(thread)  # what was read is handed on at the pause
 
-    def work_for(self, strand: Strand) -> bool:
-        """The reader has nothing, and there is room: reads on, here and now where that may be. Did it?"""
-        if self.is_deep:
-            self.start()
-            return False
-        return self.hurry(strand)
-
     def may_go_on(self) -> bool:
         return self.calls.room > 0  # the reader may have been in a hurry
 
@@ -89,11 +75,3 @@ class Feeder(Background):
                 self.calls.add(rows)
             else:
                 self.calls.add_keyed(rows)
-
-
-def _depth_of(run: Run) -> int:
-    depth = 0
-    while run.parent is not None:
-        run = run.parent
-        depth += 1
-    return depth

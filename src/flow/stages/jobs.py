@@ -291,7 +291,7 @@ class Calls:
             self.workers.look()
         if self.workers.hurry(strand):
             return True
-        return self.room > 0 and self.feeder.work_for(strand)
+        return self.room > 0 and self.feeder.hurry(strand)
 
     def _keep_busy(self) -> None:
         """What another thread has done since the last row is seen, and it is given more, before the script goes on."""
