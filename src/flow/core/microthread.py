@@ -113,6 +113,21 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
     cleanup (flow's cancel is level-triggered on every loop, though asyncio's is not).
     """
 
+    # Each wait looks at these. In the dictionary that a greenlet has they are found at a fifth of the speed.
+    __slots__ = (
+        "body",
+        "cancelled",
+        "doubted",
+        "ended",
+        "handling",
+        "limit",
+        "loop",
+        "owner",
+        "passes",
+        "scope",
+        "works",
+    )
+
     body: Callable[[MicroThread], Any] | None
     doubted: bool
     parent: Any  # whoever steps it, never None while it runs  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -127,6 +142,8 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
         self.scope = None
         self.cancelled = None
         self.handling = None
+        self.limit = None
+        self.works = False
         self.doubted = False  # a cancel went into it, and perhaps did not come out
         self.gr_context = owner.context
 
