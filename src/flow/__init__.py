@@ -2,10 +2,10 @@
 
 The public names, in the order of the tutorial. Which folder may import which::
 
-    errors <- core <- stages <- (loops, offload, io, sql, web) <- (testing, classic)
+    errors <- core <- stages <- (loops, offload, io, sql, web, watch) <- (testing, classic)
 
-Only `loops/_trio.py` imports trio, and only `loops/_twisted.py`, `io/twisted_*.py`, `web/_resource.py` and `classic`
-import Twisted: when something of theirs is used.
+Only `loops/_trio.py` and `testing/trio_time.py` import trio, and only `loops/_twisted.py`, `io/twisted_*.py`,
+`web/_resource.py`, `testing/twisted_time.py` and `classic` import Twisted: when something of theirs is used.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ order of what is ready shuffled by a seed; what comes must be what the model say
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import heapq
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -182,6 +183,20 @@ PASSING: dict[str, Callable[[flow.Stage[Any]], flow.Stage[Any]]] = {
     "recover": lambda stage: stage.recover(list, on=LookupError),
     "retry": lambda stage: stage.retry(flow.Retry(2, on=LookupError)),
     "flat_map 1 of 1": lambda stage: stage.flat_map(lambda row: [row], concurrency=1),
+    "tee": lambda stage: stage.tee(1)[0],
+    "tee and zip": lambda stage: flow.Zip(*stage.tee(2)).map(lambda rows: rows[1]),
+    "race": lambda stage: flow.race(stage, []),
+    "until": lambda stage: stage.until(flow.Callback[Any]()),
+    "priorities": lambda stage: flow.Merge(stage, priority=[1]),
+}
+
+# Stages that hand every row on once, in an order that depends on who is quicker.
+MIXING: dict[str, Callable[[flow.Stage[Any]], flow.Stage[Any]]] = {
+    "partition": lambda stage: flow.Merge(*stage.partition(is_none)),
+    "balance": lambda stage: flow.Merge(*stage.balance(2)),
+    "route": lambda stage: stage.route(is_none).flat_map(lambda pair: pair[1], concurrency=2),
+    "merge": lambda stage: stage.merge([]),
+    "collect": lambda stage: flow.Merge(stage, slowly([]), on_error="collect"),
 }
 
 
@@ -213,6 +228,7 @@ def piped(draw: st.DrawFn, inner: st.SearchStrategy[Program]) -> Program:
                 "flat",
                 "tracked",
                 "passing",
+                "mixing",
                 "calls",
                 "unordered calls",
                 "flat at once",
@@ -232,6 +248,11 @@ def piped(draw: st.DrawFn, inner: st.SearchStrategy[Program]) -> Program:
     if kind == "passing":
         name = draw(st.sampled_from(sorted(PASSING)))
         return below(program, name, PASSING[name], rows)
+    if kind == "mixing":
+        name = draw(st.sampled_from(sorted(MIXING)))
+        mixed = below(program, name, MIXING[name], rows)
+        mixed.model = Modelled(rows, model.fails, ordered=False)
+        return mixed
     if kind == "calls":
         n = draw(st.integers(1, 4))
         made = [repr(row) for row in rows]
@@ -294,17 +315,49 @@ def combined(draw: st.DrawFn, inner: st.SearchStrategy[Program]) -> Program:
     programs = draw(st.lists(inner, min_size=1, max_size=3))
     text = f"({', '.join(each.text for each in programs)})"
     models = [each.model for each in programs]
-    if draw(st.booleans()):
+    ordered = all(model.ordered for model in models)
+    kind = draw(st.sampled_from(["Merge", "chain", "interleave", "merge_sorted", "Zip", "Zip-fill"]))
+    if kind == "Merge" or (kind != "chain" and not ordered):
         rows = [row for model in models for row in model.rows]
-        merged = Modelled(rows, any(model.fails for model in models), ordered=len(programs) == 1 and models[0].ordered)
+        merged = Modelled(rows, any(model.fails for model in models), ordered=len(programs) == 1 and ordered)
         return Program(f"Merge{text}", lambda: flow.Merge(*[each.make() for each in programs]), merged)
-    if not all(model.ordered and not model.fails for model in models):
+    if kind == "chain":
+        chained = Modelled([], ordered=ordered)
+        for model in models:
+            chained = Modelled([*chained.rows, *model.rows], model.fails, ordered)
+            if model.fails:
+                break
+        return Program(f"chain{text}", lambda: flow.chain(*[each.make() for each in programs]), chained)
+    if kind == "interleave":
+        return Program(f"interleave{text}", lambda: flow.interleave(*[each.make() for each in programs]), turns(models))
+    if any(model.fails for model in models):
         return programs[0]
-    if draw(st.booleans()):
+    if kind == "merge_sorted":
+        rows = list(heapq.merge(*[model.rows for model in models], key=is_none))
+        return Program(
+            f"merge_sorted{text}",
+            lambda: flow.merge_sorted(*[each.make() for each in programs], key=is_none),
+            Modelled(rows),
+        )
+    if kind == "Zip":
         rows = list(zip(*[model.rows for model in models], strict=False))
         return Program(f"Zip{text}", lambda: flow.Zip(*[each.make() for each in programs]), Modelled(rows))
     rows = list(zip_longest(*[model.rows for model in models], fillvalue="-"))
     return Program(f"Zip-fill{text}", lambda: flow.Zip(*[each.make() for each in programs], fill="-"), Modelled(rows))
+
+
+def turns(models: list[Modelled]) -> Modelled:
+    """A row of each in turn, until one that fails has given all of its own, and it is its turn."""
+    rows: list[Any] = []
+    left = deque((deque(model.rows), model.fails) for model in models)
+    while left:
+        own, fails = left.popleft()
+        if own:
+            rows.append(own.popleft())
+            left.append((own, fails))
+        elif fails:
+            return Modelled(rows, True)
+    return Modelled(rows)
 
 
 programs = st.recursive(sources(), lambda inner: st.one_of(piped(inner), piped(inner), combined(inner)), max_leaves=6)
