@@ -34,6 +34,7 @@ ONLY = {
         "loops/_twisted.py",
         "testing/twisted_time.py",
         "io/twisted_boxes.py",
+        "io/twisted_closing.py",
         "io/twisted_link.py",
         "io/twisted_protocol.py",
         "io/twisted_endpoints.py",

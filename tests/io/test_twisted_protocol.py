@@ -457,3 +457,54 @@ def test_a_string_transport(reactor: WireReactor) -> None:
     conn.connectionLost(protocol.connectionDone)
     reactor.turn()
     reactor.check()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The way of a piece
+
+
+def test_a_piece_is_handed_to_the_chain_that_waits_for_it(reactor: WireReactor) -> None:
+    """CONTRACT 4, 5: it is never held, and its answer is written before dataReceived returns."""
+    line = wire(plain, reactor)
+    link = line.conn.flow_link
+    assert link.hand(b"one")
+    assert (line.take(), link.inbox.channel.held) == (b"ONE", 0)
+    line.send(b"two", b"three")
+    assert line.take() == b"ONETWOTHREE"
+    line.half_close().finish()
+
+
+def test_a_piece_that_nobody_waits_for_is_held(reactor: WireReactor) -> None:
+    """CONTRACT 1, 2: while the chain waits for something else, or has used up its slice, pieces keep their order."""
+
+    def patient(conn: Any) -> Generator[bytes]:
+        for piece in conn:
+            flow.sleep(1)
+            yield piece
+
+    line = wire(patient, reactor)
+    link = line.conn.flow_link
+    assert link.hand(b"1")
+    assert not link.hand(b"2")
+    line.send(b"2", b"3")
+    assert link.inbox.channel.held == 2
+    for _ in range(3):
+        reactor.turn(1)
+    assert line.take() == b"123"
+
+    link.run.loop.used = 1.0  # all of the slice
+    assert link.hand(b"4")
+    line.send(b"5")
+    assert line.take() == b"123"
+    for _ in range(4):
+        reactor.turn(1)
+    assert line.take() == b"12345"
+    line.half_close().finish()
+
+
+def test_a_piece_is_not_handed_where_a_row_may_be_for_another(reactor: WireReactor) -> None:
+    """CONTRACT 1, 2: with several callbacks, or events, rows are tagged or sorted: each goes the long way."""
+    line = wire(plain, reactor)
+    assert line.conn.events.dataReceived is not None  # from here on it has a place of its own
+    assert not line.conn.flow_link.hand(b"one")
+    line.half_close().finish()

@@ -5,7 +5,8 @@ flow). What the chain yields goes to the transport, and a full transport pauses 
 an IPullProducer, to it: the *outbox*). So nothing grows, whichever side is slow.
 
 What may live here: the run of a connection, and what becomes of chain and connection at the end of either. The boxes
-are in `twisted_boxes.py`, the protocol classes that users make in `twisted_protocol.py`.
+are in `twisted_boxes.py`, the ways to close it in `twisted_closing.py`, the protocol classes that users make in
+`twisted_protocol.py`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from functools import partial
 from types import FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import defer, interfaces
+from twisted.internet import defer
 from twisted.python import failure, log
 
 from ..core.driven import Driven
-from ..core.instruction import TURN, Handle, Resume
+from ..core.instruction import TURN, Handle
 from ..core.microthread import MicroThread, current, wait
 from ..core.run import Run, Scope, joined
 from ..core.source import is_a, kind_of, with_instructions_from
@@ -28,19 +29,16 @@ from ..core.stage import Stage, label_of
 from ..core.wrap import stage_of
 from ..errors import Cancelled, ClosedError
 from ..loops._twisted import failed, loop_for, the_reactor
-from .twisted_boxes import Event, Inbox, Last, Outbox, Terms, bottom_of, is_secure, unacknowledged
+from .twisted_boxes import Event, Inbox, Outbox, Terms
+from .twisted_closing import Closing
 
 if TYPE_CHECKING:
     from .twisted_protocol import Conversation
 
 __all__ = ["Controlled", "Link"]
 
-ARRIVAL = 0.01
-"""Seconds between two looks whether the peer's system has what was sent, before a connection is reset."""
-
 _log: Any = log  # as Any: these have no types
 _Failure: Any = failure.Failure
-_can_half_close: Any = interfaces.IHalfCloseableDescriptor
 _BYTES = (bytes, bytearray, memoryview)
 
 
@@ -86,7 +84,7 @@ class Controlled(Stage[Any]):
         return stage_of(made).open_in(scope)
 
 
-class Link:
+class Link(Closing):
     """What flow keeps of one connection, from connectionMade until both the chain and the connection have ended."""
 
     def __init__(self, conn: Conversation, terms: Terms) -> None:
@@ -347,70 +345,6 @@ class Link:
                 self._abort()
         if error is not None and not isinstance(error, (Exception, Cancelled)):
             raise error  # an interrupt or an exit
-
-    def _close(self) -> None:
-        """Sends what was written, then closes.
-
-        A socket that is closed while something unread is in it is reset, and the reset may overtake what was written
-        last. So where the peer may still be sending, only the writing side is closed at first
-        (test_twisted_protocol.py::test_the_last_rows_arrive_although_the_peer_goes_on_sending). TLS ends with a message
-        to the peer, and waits for its answer.
-        """
-        transport = self.transport
-        secure = is_secure(transport)
-        if self._read_closed or not (secure or _can_half_close.providedBy(transport)):
-            self._paused = False
-            transport.loseConnection()
-            return
-        if self.terms.options.cleanup < float("inf"):
-            self._after("close", self.terms.options.cleanup, self._hang_up)
-        if secure:
-            transport.loseConnection()
-        else:
-            transport.loseWriteConnection()
-        if self._paused:
-            self._full = 0
-            self.run.loop.call_soon(self._go_on)  # what comes is dropped; the peer's own close is behind it
-
-    def _hang_up(self) -> None:
-        """Waits no longer for the peer to close, too; what is still to be sent is sent."""
-        bottom_of(self.transport).loseConnection()
-
-    def _abort_when_sent(self) -> None:
-        """Sends what was written, then resets the connection: a peer can tell a failure from an end."""
-        if self.terms.options.cleanup < float("inf"):
-            self._after("close", self.terms.options.cleanup, self._abort)
-        if is_secure(self.transport):
-            # TLS keeps small rows for a turn, to send them together; and it keeps rows, and pauses its producer, as
-            # long as its handshake is not done (scenarios_tls.py: it_fails_before_the_handshake).
-            self._after("turn", 0, lambda: self._after("turn", 0, self._abort_when_drained))
-        else:
-            self._abort_when_out()
-
-    def _abort_when_drained(self) -> None:
-        self.outbox.callLater(Resume(self.run.loop, lambda value, error: self._abort_when_out()))
-
-    def _abort_when_out(self) -> None:
-        """What was written is in the socket's transport: when that has sent it, the connection is reset."""
-        if self.lost:
-            return
-        self.outbox.end()
-        bottom = bottom_of(self.transport)
-        if not (hasattr(bottom, "startWriting") and hasattr(bottom, "registerProducer")):
-            self._abort()
-            return
-        bottom.registerProducer(Last(bottom, partial(self._abort_when_arrived, bottom)), False)
-        bottom.startWriting()
-
-    def _abort_when_arrived(self, bottom: Any) -> None:
-        """A reset throws away what is on its way: it waits until the peer's system has it, where this one can tell."""
-        if not self.lost and unacknowledged(bottom):
-            self._after("arrived", ARRIVAL, partial(self._abort_when_arrived, bottom))
-        else:
-            self._abort()
-
-    def _abort(self) -> None:
-        getattr(self.transport, "abortConnection", self.transport.loseConnection)()
 
     def connection_lost(self, reason: failure.Failure) -> None:
         """The connection has ended, in whatever way."""
