@@ -96,6 +96,8 @@ class AsyncioLoop(BaseLoop):
         if deadline is None and not self.is_native(instruction):
             return await self._obey_until_interrupted(instruction, strand)
         limit = asyncio.timeout_at(deadline)
+        task = asyncio.current_task()
+        cancels = 0 if task is None else task.cancelling()
 
         def call_off() -> None:
             if strand.limit is interruption:
@@ -105,8 +107,11 @@ class AsyncioLoop(BaseLoop):
         try:
             async with limit:
                 return await self._obey(instruction, strand)
-        except TimeoutError:
-            if limit.expired():
+        except (TimeoutError, asyncio.CancelledError) as error:
+            # Before Python 3.11.3 the timeout of a task that had been cancelled, as in a cleanup, was a CancelledError
+            # (gh-102780): without a second cancel it is the timeout (test_asyncio.py::test_a_cleanup_has_a_deadline).
+            is_cancel = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > cancels
+            if limit.expired() and not is_cancel:
                 raise interruption.error or run.cleanup_timeout(strand) from None
             raise
         finally:
