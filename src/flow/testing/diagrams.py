@@ -244,7 +244,8 @@ class _Reading:
                     self._note("row", row)
                     await asyncio.sleep(self._busy)
         except TimeoutError as error:
-            if left.expired() and isinstance(error.__cause__, asyncio.CancelledError):
+            # The cause of asyncio's own; before Python 3.11.3 it was the context.
+            if left.expired() and isinstance(error.__cause__ or error.__context__, asyncio.CancelledError):
                 end = "!"
             elif isinstance(error, self._error):
                 end = "#"
