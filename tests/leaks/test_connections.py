@@ -18,7 +18,7 @@ FLAT = 3.0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of the server in /proc")
-@pytest.mark.parametrize(("kind", "seconds"), [("plain", 4), ("classic", 2)])
+@pytest.mark.parametrize(("kind", "seconds"), [("plain", 10), ("classic", 2)])
 def test_a_thousand_connections(kind: str, seconds: float) -> None:
     """CONTRACT 2, 20, 24 and 30: every answer is the message that was sent, in order, for as long as it lasts.
 
