@@ -528,7 +528,7 @@ def test_ticks_that_are_always_late_give_turns(stage: flow.Stage[Any], monkeypat
 
 
 def test_the_starved_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """field.md 0.2, CONTRACT 10: 0.7 s of rows that never wait, through a filter that rejects them all, with a ticker
+    """CONTRACT 10: 0.7 s of rows that never wait, through a filter that rejects them all, with a ticker
     of 10 ms beside it: the ticker is late by two slices at most, plus one row.
 
     Time is virtual, and each row takes 1 ms of it, for slices too.

@@ -217,7 +217,7 @@ def test_a_cleanup_that_fails_joins_the_timeout() -> None:
 
 @both
 def test_the_timeout_that_goes_on(read: Read) -> None:
-    """field.md 0.2: a late row has another one in its place, and comes nevertheless: the input was not cancelled, not
+    """CONTRACT 2: a late row has another one in its place, and comes nevertheless: the input was not cancelled, not
     asked twice, and has lost nothing."""
     source = Tracked("abcd", delay=[1, 5, 1, 5])
     stage = flow.wrap(source).timeout(item=2, on_late=lambda late: late.which)
