@@ -320,3 +320,21 @@ def test_loops_may_share_a_clock() -> None:
             runner.run(asyncio.sleep(10))
         assert clock.time == expected
     assert VirtualTime().time() == 0
+
+
+def test_no_early_jump_beside_a_thread() -> None:
+    """While a thread works time stands still, also where a seed lets it jump early: its row would come late."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        timer = loop.call_later(3600, lambda: None)
+        loop.hold()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert loop.time() == 0
+        loop.release()
+        timer.cancel()
+
+    for seed in range(5):
+        with virtual_time(seed) as clock:
+            clock.run(main())

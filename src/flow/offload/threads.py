@@ -115,7 +115,13 @@ class Threaded(Stage[T]):
             if not work.call_off():
                 wait_out(scope.strand, lambda: work.done, ended)
             if thread is not None:  # its last steps: join() would block the loop
-                wait_out(scope.strand, lambda: not thread.is_alive())
+                if channel.hold is not None:
+                    channel.hold()
+                try:
+                    wait_out(scope.strand, lambda: not thread.is_alive())
+                finally:
+                    if channel.release is not None:
+                        channel.release()
             if channel.stopped:
                 run.drop(work.left)
             if not ahead and isinstance(channel.failure, Exception):
