@@ -433,3 +433,10 @@ def test_an_endless_source_of_batches_is_lazy() -> None:
     with virtual_time():
         assert list(flow.wrap(source).batched(3, within=1)[:2]) == [(0, 1, 2), (3, 4, 5)]
     assert source.asked == 6
+
+
+@both
+def test_a_batch_that_is_never_full_needs_no_room(read: Read) -> None:
+    """CONTRACT 20: room is made for rows that come, and not for all that `n` would allow."""
+    stage = flow.wrap(Tracked("abc", delay=1)).batched(10**12, within=1.5)
+    assert read(stage) == [(("a", "b"), 2.5), (("c",), 3)]

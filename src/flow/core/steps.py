@@ -9,7 +9,7 @@ queue leads to a step, and a branch is in it once at most; one that has left mea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, islice
 from math import inf
@@ -131,8 +131,12 @@ def gather(n: int) -> Body:
             rows = branch.stage.open_in(scope)
             if type(rows) not in _STAY_ENDED:
                 rows = chain(rows)
+            some = _Some(rows, n)
             while True:
-                block.extend(islice(rows, n - len(block)))
+                if block:
+                    block.extend(islice(rows, n - len(block)))
+                else:
+                    block.extend(some)
                 if len(block) >= n:
                     branch.hub(ROW)
                     continue
@@ -144,6 +148,25 @@ def gather(n: int) -> Body:
 
     return body
 
+
+class _Some:
+    """The next `n` rows, for list.extend, which makes room for them at once when it is told how many there may be."""
+
+    __slots__ = ("_n", "_rows")
+
+    def __init__(self, rows: Iterator[Any], n: int) -> None:
+        self._rows = rows
+        self._n = n
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self._rows, self._n)
+
+    def __length_hint__(self) -> int:
+        return min(self._n, _ROOM)
+
+
+_ROOM = 1024
+"""Rows that room is made for at once: of a large batch few may come in time."""
 
 _STAY_ENDED = (GeneratorType, chain)
 """Iterators that may be asked again after their end, as in `pull_cy`. Some that users write begin anew."""

@@ -174,8 +174,13 @@ def _batched_within(
                     yield _taken(block, len(block))
                 raise
             if branch.full:
-                batch = _taken(block, len(block) if weigher is None else weigher.ready)
-                until = time() + seconds if block else math.inf
+                if weigher is None:
+                    batch = tuple(block)
+                    block.clear()
+                    until = math.inf
+                else:
+                    batch = _taken(block, weigher.ready)
+                    until = time() + seconds if block else math.inf
                 yield batch
             elif branch.over:
                 if block:
