@@ -29,6 +29,7 @@ __all__ = [
     "Around",
     "Async",
     "Once",
+    "Opener",
     "Source",
     "awaited",
     "bound_of",
@@ -101,13 +102,34 @@ class Once(Source[T]):
         self._read = True
 
 
-class Around(Stage[T]):
+class Opener(Stage[T]):
+    """A stage that opens the one above it itself: that one is no part of its chain, but one of its `sources`."""
+
+    __slots__ = ("_source",)
+
+    _source: Stage[Any]
+
+    @property
+    def label(self) -> str:
+        return f"{self._source!r} | {self.short_label}"
+
+    @property
+    def short_label(self) -> str:
+        """A subclass must say it: the one of `Stage` is the label."""
+        raise NotImplementedError
+
+    @property
+    def sources(self) -> tuple[Stage[Any], ...]:
+        return (self._source,)
+
+
+class Around(Opener[T]):
     """A stage that opens the one above it itself, so that it sees what goes wrong there, and may close it early.
 
     ``read(source, scope)`` is a generator function: it reads ``source.open_in(scope)``, and leaves the scope.
     """
 
-    __slots__ = ("_name", "_read", "_source")
+    __slots__ = ("_name", "_read")
 
     def __init__(self, source: Stage[Any], read: Callable[[Stage[Any], Scope], Generator[T]], name: str) -> None:
         self._source = source
@@ -115,16 +137,8 @@ class Around(Stage[T]):
         self._name = name
 
     @property
-    def label(self) -> str:
-        return f"{self._source!r} | {self._name}"
-
-    @property
     def short_label(self) -> str:
         return self._name
-
-    @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return (self._source,)
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
         return self._read(self._source, Scope(scope.strand))

@@ -28,6 +28,7 @@ from ..core.branch import Branches, read
 from ..core.instruction import TURN, Signal, seconds_of
 from ..core.microthread import ROW, MicroThread, Strand, current, wait
 from ..core.run import Scope, raise_first
+from ..core.source import Opener
 from ..core.stage import Stage
 from ..core.steps import NOTHING, Body
 
@@ -57,27 +58,19 @@ def dropped(rows: list[Any]) -> None:
     strand.owner.drop(rows)
 
 
-class Below(Stage[T]):
+class Below(Opener[T]):
     """A stage that reads the one above it itself: ``read(strand, source)`` gives its rows."""
 
-    __slots__ = ("_name", "_read", "source")
+    __slots__ = ("_name", "_read")
 
     def __init__(self, source: Stage[Any], read: Callable[[Strand, Stage[Any]], Iterator[T]], name: str) -> None:
-        self.source = source
+        self._source = source
         self._read = read
         self._name = name
 
     @property
-    def label(self) -> str:
-        return f"{self.source!r} | {self._name}"
-
-    @property
     def short_label(self) -> str:
         return self._name
-
-    @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return (self.source,)
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
         run = scope.strand.owner
@@ -85,7 +78,7 @@ class Below(Stage[T]):
             # A script that has not waited yet has no slices. It needs them here: a source that never waits, and gives
             # no row, must be looked away from now and then, to see whether the time is up.
             run.enter()
-        return self._read(scope.strand, self.source)
+        return self._read(scope.strand, self._source)
 
 
 class OneBranch(Branches):

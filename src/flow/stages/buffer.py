@@ -16,7 +16,7 @@ from ..core.instruction import TURN
 from ..core.microthread import MicroThread, Strand
 from ..core.pull_cy import MOST
 from ..core.run import Scope, raise_first
-from ..core.source import Source, bound_of, sliced_fairly
+from ..core.source import Opener, Source, bound_of, sliced_fairly
 from ..core.stage import Stage
 from ..core.stopping import Fed
 from ..core.wrap import stage_of
@@ -191,7 +191,7 @@ class Callback(Stage[T]):
 # Buffers
 
 
-class Buffer(Stage[T]):
+class Buffer(Opener[T]):
     """The rows of a stage that works on a micro-thread of its own, up to `n` rows ahead, while its reader is busy.
 
     It begins when its first row is asked for. The rows come in order, each as soon as it is there; at most `n` are
@@ -212,7 +212,7 @@ class Buffer(Stage[T]):
         latest = flow.wrap([1, 2]).buffer(1, overflow="latest")
     """
 
-    __slots__ = ("_source", "n", "overflow")
+    __slots__ = ("n", "overflow")
 
     def __init__(self, source: Stage[T], n: int, overflow: Overflow = "wait") -> None:
         choice_of(overflow, Overflow, "buffer(overflow)")
@@ -229,16 +229,8 @@ class Buffer(Stage[T]):
         self.overflow = overflow
 
     @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return (self._source,)
-
-    @property
     def short_label(self) -> str:
         return f"buffer({self.n})" if self.overflow == "wait" else f"buffer({self.n}, {self.overflow!r})"
-
-    @property
-    def label(self) -> str:
-        return f"{self._source!r} | {self.short_label}"
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
         channel: NearChannel[T] = NearChannel(scope.strand.owner, self.n or 1)

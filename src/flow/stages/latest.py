@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ..core.branch import NOW, Branch, Branches, ByPriority
 from ..core.microthread import ROW, MicroThread, Strand
 from ..core.run import Scope
-from ..core.source import Source
+from ..core.source import Opener, Source
 from ..core.stage import Stage, label_of
 from .combine import Combined
 from .transform import FlatMap, called
@@ -167,32 +167,24 @@ def with_latest(rows: Stage[Any], other: Any, initial: Any = MISSING) -> Stage[A
 # The source that the latest row makes
 
 
-class _SwitchMap(Stage[U]):
-    __slots__ = ("_f", "source")
+class _SwitchMap(Opener[U]):
+    __slots__ = ("_f",)
 
     def __init__(self, source: Stage[Any], f: Callable[[Any], Any]) -> None:
         called(f, "switch_map")
-        self.source = source
+        self._source = source
         self._f = f
-
-    @property
-    def label(self) -> str:
-        return f"{self.source!r} | {self.short_label}"
 
     @property
     def short_label(self) -> str:
         return f"switch_map({label_of(self._f)})"
-
-    @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return (self.source,)
 
     def rows(self, upstream: Any, scope: Scope) -> Generator[U]:
         return self._rows(scope.strand)
 
     def _rows(self, strand: Strand) -> Generator[U]:
         with ByPriority(strand) as branches:
-            outer = branches.add(self.source)  # a new row of it comes before those that it makes stale
+            outer = branches.add(self._source)  # a new row of it comes before those that it makes stale
             inner: Branch | None = None
             while (branch := branches.next()) is not None:
                 if branch is outer and outer.full:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ..core.microthread import Strand, sleep
 from ..core.run import MOST_NOTES, Scope, raise_first
-from ..core.source import Source
+from ..core.source import Opener, Source
 from ..core.stage import Stage
 from ..core.wrap import stage_of
 from ..errors import AlreadyReadError
@@ -47,10 +47,10 @@ def retry(stage: Stage[T], attempts: Retry | float, *, resume: Callable[[T, int]
     return _Retried(stage, retry_of(attempts, "retry(attempts)"), resume)
 
 
-class _Retried(Stage[T]):
+class _Retried(Opener[T]):
     """A stage that opens all that is above it again after a failure."""
 
-    __slots__ = ("_policy", "_resume", "_source")
+    __slots__ = ("_policy", "_resume")
 
     def __init__(self, source: Stage[T], policy: Retry, resume: Callable[[T, int], Any] | None) -> None:
         self._source = source
@@ -60,14 +60,6 @@ class _Retried(Stage[T]):
     @property
     def short_label(self) -> str:
         return f"retry({self._policy.label})"
-
-    @property
-    def label(self) -> str:
-        return f"{self._source!r} | {self.short_label}"
-
-    @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return (self._source,)
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
         return self._rows(scope.strand)

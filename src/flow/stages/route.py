@@ -17,7 +17,7 @@ from weakref import ref
 
 from ..core.microthread import MicroThread, Strand, wait
 from ..core.run import Scope
-from ..core.source import AHEAD, bound_of
+from ..core.source import AHEAD, Opener, bound_of
 from ..core.stage import Stage, label_of
 from ..errors import AlreadyReadError, BusyError, ClosedError, FullError
 from .hub import Hub, Place
@@ -142,7 +142,7 @@ def partition(source: Stage[T], predicate: Callable[[T], object], limit: int = A
 # A stage for each key
 
 
-class Routed(Stage[tuple[Any, Stage[T]]], Generic[T]):
+class Routed(Opener[tuple[Any, Stage[T]]], Generic[T]):
     """``(key, rows)`` for each key as it appears: `rows` is a stage of those for which ``key(row)`` is that.
 
     An async `key` is awaited, one row at a time. The pairs come in the order in which the keys appear, and each stage
@@ -164,7 +164,7 @@ class Routed(Stage[tuple[Any, Stage[T]]], Generic[T]):
         {key: list(rows) for key, rows in pairs}           # {1: [1, 3], 0: [2]}
     """
 
-    __slots__ = ("_key", "_name", "_source", "limit", "most")
+    __slots__ = ("_key", "_name", "limit", "most")
 
     def __init__(self, source: Stage[T], key: Callable[[T], Any], limit: int = AHEAD, most: int = MOST_KEYS) -> None:
         self._source = source
@@ -174,16 +174,8 @@ class Routed(Stage[tuple[Any, Stage[T]]], Generic[T]):
         self.most = bound_of(most, "route(most)")
 
     @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return (self._source,)
-
-    @property
     def short_label(self) -> str:
         return self._name
-
-    @property
-    def label(self) -> str:
-        return f"{self._source!r} | {self._name}"
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[tuple[Any, Stage[T]]]:
         hub: _Routing[T] = _Routing(self._source, self.limit, self.most, self._key, self.label)

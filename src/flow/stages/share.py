@@ -17,7 +17,7 @@ from ..core.background import Background
 from ..core.instruction import TURN
 from ..core.microthread import MicroThread, Strand
 from ..core.run import Scope
-from ..core.source import AHEAD, bound_of
+from ..core.source import AHEAD, Opener, bound_of
 from ..core.stage import Stage
 from ..errors import AlreadyReadError, SlowReaderError
 from .buffer import choice_of
@@ -83,7 +83,7 @@ class _Broadcast(Hub[T]):
         channel.push(rows[:])  # its own: a channel may have to part it
 
 
-class Shared(Stage[T]):
+class Shared(Opener[T]):
     """The rows of one run of a source, for any number of readers.
 
     A reader is an iteration of this stage: in tasks, in branches of one run, one inside of the other; all on one loop.
@@ -105,7 +105,7 @@ class Shared(Stage[T]):
         list(zip(shared, shared))                          # [(1, 1), (2, 2), (3, 3)]
     """
 
-    __slots__ = ("_hub", "_source", "limit", "replay", "slow")
+    __slots__ = ("_hub", "limit", "replay", "slow")
 
     def __init__(self, source: Stage[T], replay: int = 0, limit: int = AHEAD, slow: Slow = "wait") -> None:
         if replay != 0 or isinstance(replay, bool):
@@ -117,16 +117,8 @@ class Shared(Stage[T]):
         self._hub: _Joined[T] | None = None
 
     @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return (self._source,)
-
-    @property
     def short_label(self) -> str:
         return f"share(replay={self.replay})" if self.replay else "share()"
-
-    @property
-    def label(self) -> str:
-        return f"{self._source!r} | {self.short_label}"
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
         place: Place[T] = Place(self.limit)
