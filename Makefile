@@ -49,8 +49,16 @@ endif
 endif
 
 .PHONY: test
-test: $(STAMPS)/dev ## run all tests (ARGS="-k merge -x" goes to pytest)
+test: $(STAMPS)/dev build ## run all tests (ARGS="-k merge -x" goes to pytest)
 	$(RUN) pytest $(ARGS)
+
+.PHONY: build
+build: $(STAMPS)/built ## compile the core in place, where there is a C compiler
+
+# The tests of the core and of all that stands on it; the rest does not know which build it runs on.
+.PHONY: pure
+pure: $(STAMPS)/dev ## run the tests of the core as it is, not compiled
+	FLOW_PURE=1 FLOW_EXPECT=pure $(RUN) pytest tests/core tests/conformance tests/stages tests/faults $(ARGS)
 
 .PHONY: lint
 lint: $(STAMPS)/dev ## check style and formatting
@@ -69,18 +77,18 @@ types: $(STAMPS)/dev $(NODE) ## check types with mypy and pyright
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) pyright --pythonpath $(BIN)/python
 
 .PHONY: docs
-docs: $(STAMPS)/dev $(STAMPS)/docs ## run all code that the book shows, then build the book into site/
+docs: $(STAMPS)/dev $(STAMPS)/docs build ## run all code that the book shows, then build the book into site/
 	$(RUN) pytest tests/docs $(ARGS)
 	@# The variable: or material's notice about its successor stands among what matters.
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 	@echo 'the book is in site/index.html; with search: python3 -m http.server -d site'
 
 .PHONY: examples
-examples: $(STAMPS)/dev ## run every program in examples/ as a test
+examples: $(STAMPS)/dev build ## run every program in examples/ as a test
 	$(RUN) pytest tests/examples $(ARGS)
 
 .PHONY: bench
-bench: $(STAMPS)/bench ## measure flow beside other libraries (ARGS goes to the benchmarks)
+bench: $(STAMPS)/bench build ## measure flow beside other libraries (ARGS goes to the benchmarks)
 	$(RUN) bench $(ARGS)
 
 .PHONY: clean
@@ -88,7 +96,7 @@ clean: ## remove the environments and all that was built or cached
 	rm -rf .venv .venv-* build dist site src/*.egg-info .coverage .coverage.* htmlcov
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests examples bench docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
-	find src -name '*_cy.c' -exec rm -f {} + -o -name '*_cy.*.so' -exec rm -f {} +
+	find src -name '*_cy.c' -exec rm -f {} + -o -name '*_cy.*.so' -exec rm -f {} + -o -name '*_cy.*.pyd' -exec rm -f {} +
 
 # --- The environment -------------------------------------------------------------------------------------------------
 
@@ -96,6 +104,11 @@ clean: ## remove the environments and all that was built or cached
 # fits is left alone.
 $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/bench: pyproject.toml $(STAMPS)/python
 	$(INSTALL) -e '.[$(@F)]'
+	@touch $@
+
+# After an edit, what was compiled before would still be what runs. Where nothing can be compiled this leaves nothing.
+$(STAMPS)/built: $(STAMPS)/dev setup.py src/flow/core/_capi.pxd $(wildcard src/flow/*/*_cy.py)
+	$(BIN)/python setup.py -q build_ext --inplace
 	@touch $@
 
 # dev first: it says which pyright.

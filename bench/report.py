@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any, TextIO
 
 import flow
+from flow._build import running
 
 from .measure import Measured, Way, Workload
 
@@ -26,6 +27,7 @@ def _versions() -> dict[str, str]:
         "platform": platform.platform(),
     }
     found["flow"] = flow.__version__
+    found["build"] = running().name
     for name in ("greenlet", "aiostream"):
         try:
             found[name] = version(name)
@@ -38,7 +40,7 @@ def header(pinning: str, way: Way) -> str:
     found = _versions()
     return "\n".join(
         [
-            f"flow {found['flow']} on {found['python']}, {found['platform']}",
+            f"flow {found['flow']} ({found['build']} core) on {found['python']}, {found['platform']}",
             f"greenlet {found['greenlet']}, aiostream {found['aiostream']}; event loop: asyncio",
             f"{way.rows:,} rows at most, {way.rounds} rounds, {pinning}; workloads with threads (+) are never pinned.",
             f"{'Processor' if way.processor else 'Wall'} time; gc.collect() before each sample; the collector is on.",

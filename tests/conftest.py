@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from flow import _build
 from flow.core.run import live
 
 try:
@@ -46,6 +47,20 @@ FAILED = pytest.StashKey[bool]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "blocking_ok: the test makes blocking calls on a running loop on purpose")
     config.addinivalue_line("markers", "leaks_ok: the test leaves something behind on purpose")
+    _is_the_expected_build()
+
+
+def _is_the_expected_build() -> None:
+    """FLOW_EXPECT=compiled or pure: so that no suite passes on another build than the one that it is meant for."""
+    expected, found = os.environ.get("FLOW_EXPECT", ""), _build.running()
+    if expected not in ("", "compiled", "pure"):
+        raise pytest.UsageError(f"FLOW_EXPECT must be compiled or pure, not {expected!r}")
+    if found.faults or expected not in ("", found.name):
+        raise pytest.UsageError(f"FLOW_EXPECT={expected}, and what runs is: {_build.describe()}")
+
+
+def pytest_report_header() -> str:
+    return f"flow: {_build.describe()}"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -16,7 +16,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # Who may import whom: errors <- core <- stages <- (loops, offload, io, sql, web, watch) <- (testing, classic).
 LAYERS = {"errors": 0, "core": 1, "stages": 2, "loops": 3, "offload": 3, "io": 3, "sql": 3, "watch": 3, "web": 3}
-LAYERS |= {"testing": 4, "classic": 4, "__init__": 5}
+LAYERS |= {"_build": 0, "testing": 4, "classic": 4, "__init__": 5, "__main__": 6}
 BESIDE = {("io", "offload"), ("sql", "offload"), ("io", "loops"), ("web", "loops")}
 """On one level, a blocking edge may stand on `offload`: files and queries are read in threads. An edge that belongs to
 one loop's library (Twisted's protocols and pages) may stand on that loop."""

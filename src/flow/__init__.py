@@ -13,6 +13,7 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
+from . import _build as _build  # first: which build of the core is imported
 from . import loops as loops  # finds the running loop
 from .core.instruction import CallLater as CallLater
 from .core.instruction import Cooperate as Cooperate

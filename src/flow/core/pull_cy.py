@@ -1,8 +1,15 @@
+# cython: annotation_typing=False
 """The hot loop: rows through slices, instructions out of rows, rows out of blocks.
 
 This is the one place where flow itself touches every row, so it is written to be compiled as it stands (Cython's
 pure-Python mode) and to run as it stands: no closures over rows, no generics, no module caches that grow, strong
 references only. Whatever can be left to itertools is left to itertools, at C speed.
+
+What a `_cy` file must keep to, so that both builds do the same (tests/build):
+- annotations are for type checkers: the first line keeps the compiler from turning an `int` into a check, or into a C
+  int that can overflow. C types are said by `@cython.locals`, for counters (Py_ssize_t) and seconds (double) only;
+- a generator that is compiled is no `types.GeneratorType`: ask `collections.abc.Generator`, or ask for both types;
+- what only C can do is in `_capi.pxd`, and its twin in `_cython.py`.
 
 What may live here: functions that take an iterator and hand its rows on. What they must not know: loops, clocks
 (the clock is a callable that they are given), threads, sockets, stages.
@@ -22,9 +29,25 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, islice
 from math import inf
 from time import perf_counter
-from typing import Any
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["MOST", "fair", "listed", "obeyed", "pieces"]
+try:
+    from . import _cython as cython
+except ModuleNotFoundError:  # never, but the compiler must see an import of this name
+    if TYPE_CHECKING:
+        raise
+    else:
+        import cython
+if TYPE_CHECKING or not cython.compiled:
+    from ._cython import FLOW_SOURCE, flow_send
+else:
+    from cython.cimports.flow.core._capi import FLOW_SOURCE, flow_send
+
+__all__ = ["BUILT_FROM", "MOST", "fair", "listed", "obeyed", "pieces"]
+
+BUILT_FROM: str = FLOW_SOURCE.decode()
+"""Where this is compiled: the fingerprint of the text that it was compiled from (see `flow._build`)."""
 
 MOST = 63
 """The largest number of rows between two looks at the clock."""
@@ -47,8 +70,12 @@ class Ending:
 
 
 _ENDED: list[Any] = [(_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set[Any]())]
-_STAY_ENDED: frozenset[type] = frozenset(map(type, _ENDED))
-"""Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then."""
+_STAY_ENDED: frozenset[type] = frozenset([GeneratorType, *map(type, _ENDED)])
+"""Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then.
+
+Where this is compiled, its own generators are of another type than those of users: both are here
+(test_pull.py::test_generators_are_not_watched).
+"""
 
 
 def fair(rows: Iterator[Any], strand: Any, most: int = MOST) -> Iterator[Any]:
@@ -63,6 +90,9 @@ def pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any
     return _pieces_watched(rows, strand, most)
 
 
+@cython.locals(
+    size=cython.Py_ssize_t, most=cython.Py_ssize_t, quick=cython.double, then=cython.double, now=cython.double
+)
 def _pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any]]:
     run = strand.owner
     clock: Callable[[], float] = strand.loop.clock
@@ -86,6 +116,9 @@ def _pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[An
         then = now
 
 
+@cython.locals(
+    size=cython.Py_ssize_t, most=cython.Py_ssize_t, quick=cython.double, then=cython.double, now=cython.double
+)
 def _pieces_watched(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any]]:
     ending = Ending()
     watched = chain(rows, ending)
@@ -121,6 +154,8 @@ def listed(rows: Any, strand: Any, is_plain: Callable[[set[type]], bool], obey: 
     return chain.from_iterable(_listed(rows, strand, is_plain, obey))
 
 
+@cython.locals(start=cython.Py_ssize_t, size=cython.Py_ssize_t, most=cython.Py_ssize_t)
+@cython.locals(quick=cython.double, then=cython.double, now=cython.double)
 def _listed(
     rows: Any, strand: Any, is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]
 ) -> Iterator[Iterable[Any]]:
@@ -170,6 +205,10 @@ class _Obeyed:
 OBEYED: Any = _Obeyed()
 
 
+ENDED: Any = object()
+
+
+@cython.locals(plain=set)
 def obeyed(
     source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any], first: tuple[Any, ...] = ()
 ) -> Iterator[Any]:
@@ -208,7 +247,6 @@ def obeyed(
             if is_row:
                 yield answer
                 break
-            try:
-                row = source.send(answer)
-            except StopIteration:
+            row = flow_send(source, answer, ENDED)
+            if row is ENDED:
                 return

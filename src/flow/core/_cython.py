@@ -1,0 +1,43 @@
+"""Stands in for `cython`, and for `_capi.pxd`, where a `_cy` file runs as it is. The compiler does not read it.
+
+What may live here: the few names that the `_cy` files use. A decorator does nothing, and a C type is a word. What would
+have to do something (`declare`, `cast`, `address`) is not here, so it can't be used outside ``if cython.compiled:``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+__all__ = ["FLOW_SOURCE", "Py_ssize_t", "compiled", "double", "flow_send", "locals"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+compiled: bool = False
+"""True to the compiler, which drops the other branch."""
+
+Py_ssize_t = double = object
+
+
+def locals(**types: Any) -> Callable[[F], F]:
+    """The C types of arguments and variables."""
+    return _as_it_is
+
+
+def _as_it_is(function: F) -> F:
+    return function
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What `_capi.pxd` has in C
+
+FLOW_SOURCE = b""
+"""The fingerprint of the text that a module was compiled from."""
+
+
+def flow_send(source: Generator[Any, Any, Any], value: Any, ended: Any) -> Any:
+    """What the generator yields when it is sent `value`, or `ended`."""
+    try:
+        return source.send(value)
+    except StopIteration:
+        return ended
