@@ -55,7 +55,9 @@ def _is_the_expected_build() -> None:
     expected, found = os.environ.get("FLOW_EXPECT", ""), _build.running()
     if expected not in ("", "compiled", "pure"):
         raise pytest.UsageError(f"FLOW_EXPECT must be compiled or pure, not {expected!r}")
-    if found.faults or expected not in ("", found.name):
+    if found.faults:
+        raise pytest.UsageError(_build.describe())
+    if expected not in ("", found.name):
         raise pytest.UsageError(f"FLOW_EXPECT={expected}, and what runs is: {_build.describe()}")
 
 
