@@ -107,7 +107,7 @@ $(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/bench: pyproject.toml $(ST
 	@touch $@
 
 # After an edit, what was compiled before would still be what runs. Where nothing can be compiled this leaves nothing.
-$(STAMPS)/built: $(STAMPS)/dev setup.py src/flow/core/_capi.pxd $(wildcard src/flow/*/*_cy.py)
+$(STAMPS)/built: $(STAMPS)/dev setup.py $(wildcard src/flow/*/*.pxd src/flow/*/*_cy.py)
 	$(BIN)/python setup.py -q build_ext --inplace
 	@touch $@
 

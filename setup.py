@@ -29,15 +29,16 @@ def compiled(must: bool) -> dict[str, Any]:
     extensions = []
     for source in sorted(Path("src").glob("flow/**/*_cy.py")):
         # So that a compiled module that was made from another text is found out: see flow._build.
-        fingerprint = sha256(source.read_bytes()).hexdigest()[:16]
+        texts = [source, source.with_suffix(".pxd"), source.with_name("_capi.pxd")]
+        fingerprint = sha256(b"".join(each.read_bytes() for each in texts)).hexdigest()[:16]
         extensions.append(
             Extension(
                 ".".join(source.relative_to("src").with_suffix("").parts),
                 sources=[source.as_posix()],
-                depends=["src/flow/core/_capi.pxd"],
+                depends=[each.as_posix() for each in texts[1:]],
                 define_macros=[("FLOW_SOURCE", f'"{fingerprint}"')],
                 cython_c_in_temp=True,
-                cython_directives={"language_level": "3"},
+                cython_directives={"language_level": "3", "auto_pickle": False},
                 optional=not must,
             )
         )

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 __all__ = ["MODULES", "Build", "Sources", "describe", "fingerprint", "running"]
 
-MODULES = ("flow.core.pull_cy",)
+MODULES = ("flow.core.pass_cy", "flow.core.pull_cy")
 """What can be compiled (tests/build/test_build.py holds this list to the files)."""
 
 
@@ -47,8 +47,17 @@ def source_of(module: str) -> Path:
     return Path(__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
 
 
+def texts_of(source: Path) -> bytes:
+    """All that a compiled module is made of: its file, the declarations beside it, and those that all share."""
+    return b"".join(
+        each.read_bytes()
+        for each in (source, source.with_suffix(".pxd"), source.with_name("_capi.pxd"))
+        if each.exists()
+    )
+
+
 def fingerprint(source: bytes) -> str:
-    """What `setup.py` gives a compiled module to remember its source by."""
+    """What `setup.py` gives a compiled module to remember its texts by."""
     return sha256(source).hexdigest()[:16]
 
 
@@ -72,7 +81,7 @@ _MIXED = "{} is compiled and {} is not: install flow again, or set FLOW_PURE=1"
 
 def _is_stale(module: str, built_from: str) -> bool:
     source = source_of(module)
-    return source.exists() and fingerprint(source.read_bytes()) != built_from
+    return source.exists() and fingerprint(texts_of(source)) != built_from
 
 
 def describe() -> str:

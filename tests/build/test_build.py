@@ -52,7 +52,7 @@ def test_annotations_have_no_effect(path: Path) -> None:
 def test_c_types_are_such_that_cannot_overflow(path: Path) -> None:
     """Counters of rows are Py_ssize_t, seconds are double, all else are objects: no C int, which would wrap."""
     used = set(re.findall(r"\bcython\.(?!py\b)(\w+)", path.read_text(encoding="utf-8")))
-    assert used <= {"Py_ssize_t", "cimports", "compiled", "double", "locals"}
+    assert used <= {"Py_ssize_t", "bint", "cimports", "compiled", "double", "locals"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -17,7 +17,7 @@ from ..core import stage as _stage
 from ..core.instruction import CallLater, Instruction
 from ..core.instruction import Cooperate as _Cooperate
 from ..core.microthread import Strand, current, wait
-from ..core.reading import Pass
+from ..core.pass_cy import reading_of
 from ..core.run import Scope
 from ..core.source import sliced_fairly
 from ..errors import NotReadyError, Unsupported
@@ -122,7 +122,7 @@ class Stage(_stage.Stage[Any], Instruction):
 
     @property
     def reading(self) -> Callable[..., Any]:
-        """The kind of reading that ``yield stage`` begins (`Pass.of` asks)."""
+        """The kind of reading that ``yield stage`` begins (`reading_of` asks)."""
         return self._own_reading if self._is_written else Reading
 
     def _own_reading(self, _stage: Any, strand: Strand) -> Own:
@@ -130,13 +130,13 @@ class Stage(_stage.Stage[Any], Instruction):
 
     def __iter__(self) -> Iterator[Any]:
         strand = current()
-        return super().__iter__() if strand is None else Pass.of(self, strand)
+        return super().__iter__() if strand is None else reading_of(self, strand)
 
     def __next__(self) -> Any:
         strand = current()
         if strand is None:
             return super().__next__()  # which says why not
-        reading = Pass.of(self, strand)
+        reading = reading_of(self, strand)
         try:
             row = next(reading)
         except StopIteration:
@@ -188,7 +188,7 @@ class Stage(_stage.Stage[Any], Instruction):
         strand = current()
         if strand is None:
             raise NotReadyError(f"{self!r}._yield() was called outside of a running flow: there is nothing to pause")
-        ask = getattr(Pass.of(self, strand), "ask", None)
+        ask = getattr(reading_of(self, strand), "ask", None)
         if ask is not None:
             ask()
 

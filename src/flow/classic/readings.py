@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from ..core.instruction import TURN
 from ..core.microthread import ROW, MicroThread, Strand
+from ..core.pass_cy import Pass, reading_of
 from ..core.reader import LARGEST_BLOCK
-from ..core.reading import Pass
 from ..core.run import Scope
 from ..core.source import is_a
 
@@ -91,25 +91,27 @@ def trapped(rows: Iterator[Any], trap: tuple[Any, ...]) -> Generator[Any]:
     yield matched
 
 
-class Reading(Pass[Any]):
+class Reading(Pass):
     """One reading of a stage that the engine opens."""
 
     stage: Stage
 
     def __init__(self, stage: Stage, strand: Strand) -> None:
         super().__init__(stage, strand)
+        self.held: list[Any] = []
         self.stop = False  # set by the program
         self._chunks = False
 
     def ask(self) -> None:
         if self.held or self.stop:
             return
-        if self._rows is None and self.stage.chunked:
+        if self.rows is None and self.stage.chunked:
             self._chunks = True
-            self._rows = self._scope.add(_Chunks(self.stage, self._strand))
+            self.rows = self.scope.add(_Chunks(self.stage, self.strand))
         super().ask()
-        if self._chunks and self.held:
-            self.held = self.held.pop()
+        if self.full:
+            row, self.row, self.full = self.row, None, False
+            self.held = row if self._chunks else [row]
 
     def __next__(self) -> Any:
         self.ask()
@@ -120,6 +122,11 @@ class Reading(Pass[Any]):
             return self.held.pop(0)
         self.failure = StopIteration() if self.stop else raised_by(self.failure)
         return super().__next__()
+
+    def close(self) -> None:
+        rows, self.held = self.held, []
+        self.strand.owner.drop(rows)
+        super().close()
 
 
 class Own:
@@ -165,7 +172,7 @@ class Own:
 def going_on(stage: AnyStage[Any], strand: Strand) -> Generator[Any] | None:
     """The rows that a stage still gives in this strand, one by one; None when it has not been read there."""
     if stage in strand.passes or (strand.ended is not None and stage in strand.ended):
-        return _one_by_one(Pass.of(stage, strand), getattr(stage, "chunked", False))
+        return _one_by_one(reading_of(stage, strand), getattr(stage, "chunked", False))
     return None
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-__all__ = ["FLOW_SOURCE", "Py_ssize_t", "compiled", "double", "flow_send", "locals"]
+__all__ = ["FLOW_SOURCE", "Py_ssize_t", "bint", "compiled", "double", "flow_inherit_next", "flow_send", "locals"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 compiled: bool = False
 """True to the compiler, which drops the other branch."""
 
-Py_ssize_t = double = object
+Py_ssize_t = bint = double = object
 
 
 def locals(**types: Any) -> Callable[[F], F]:
@@ -41,3 +41,7 @@ def flow_send(source: Generator[Any, Any, Any], value: Any, ended: Any) -> Any:
         return source.send(value)
     except StopIteration:
         return ended
+
+
+def flow_inherit_next(cls: type, base: type) -> None:
+    """What a class in Python has from another one is as fast as it can be."""

@@ -1,7 +1,7 @@
 # cython: annotation_typing=False
-"""The hot loop: rows through slices, instructions out of rows, rows out of blocks.
+"""The hot loop: rows through slices, instructions out of lists, rows out of blocks.
 
-This is the one place where flow itself touches every row, so it is written to be compiled as it stands (Cython's
+This is where flow itself touches every row, so it is written to be compiled as it stands (Cython's
 pure-Python mode) and to run as it stands: no closures over rows, no generics, no module caches that grow, strong
 references only. Whatever can be left to itertools is left to itertools, at C speed.
 
@@ -25,7 +25,7 @@ without warning, the rest of one piece runs before that is noticed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from math import inf
 from time import perf_counter
@@ -40,14 +40,17 @@ except ModuleNotFoundError:  # never, but the compiler must see an import of thi
     else:
         import cython
 if TYPE_CHECKING or not cython.compiled:
-    from ._cython import FLOW_SOURCE, flow_send
+    from ._cython import FLOW_SOURCE
 else:
-    from cython.cimports.flow.core._capi import FLOW_SOURCE, flow_send
+    from cython.cimports.flow.core._capi import FLOW_SOURCE
 
-__all__ = ["BUILT_FROM", "MOST", "fair", "listed", "obeyed", "pieces"]
+__all__ = ["BUILT_FROM", "MOST", "OBEYED", "fair", "listed", "pieces"]
 
 BUILT_FROM: str = FLOW_SOURCE.decode()
 """Where this is compiled: the fingerprint of the text that it was compiled from (see `flow._build`)."""
+
+ENDED: Any = object()
+"""Stands for the end of an iterator: none gives it."""
 
 MOST = 63
 """The largest number of rows between two looks at the clock."""
@@ -69,8 +72,54 @@ class Ending:
         raise StopIteration
 
 
+class Fair:
+    """`fair`, where this is compiled: one call in C for each row. As it is, the iterators of itertools are faster."""
+
+    def __init__(self, rows: Iterator[Any], strand: Any, most: int) -> None:
+        self.rows = rows
+        self.strand = strand
+        self.run = strand.owner
+        self.clock: Callable[[], float] = strand.loop.clock
+        self.quick: float = self.run.slice / 32
+        self.most = most
+        self.size = 1
+        self.left = 1
+        self.then: float = self.clock()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self.left == 0:
+            try:
+                self.look()
+            except StopIteration as error:  # it would be taken for the end of the rows
+                raise RuntimeError("a clock or a turn raised StopIteration") from error
+        self.left -= 1
+        row = next(self.rows, ENDED)
+        if row is ENDED:
+            self.rows = iter(())  # an iterator is never asked again after its end: some misbehave then
+            raise StopIteration
+        return row
+
+    def look(self) -> None:
+        """Between two pieces: the clock is read, and the loop given its turn."""
+        now: float = self.clock()
+        deadline: float = self.run.deadline
+        if now - self.then < self.quick and now < deadline:
+            if self.size < self.most:
+                self.size += self.size
+        else:
+            self.size = 1
+            if now >= deadline:
+                self.strand.give_turn()
+                now = self.clock()
+        self.left = self.size
+        self.then = now
+
+
 _ENDED: list[Any] = [(_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set[Any]())]
-_STAY_ENDED: frozenset[type] = frozenset([GeneratorType, *map(type, _ENDED)])
+_STAY_ENDED: frozenset[type] = frozenset([GeneratorType, Fair, *map(type, _ENDED)])
 """Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then.
 
 Where this is compiled, its own generators are of another type than those of users: both are here
@@ -80,7 +129,7 @@ Where this is compiled, its own generators are of another type than those of use
 
 def fair(rows: Iterator[Any], strand: Any, most: int = MOST) -> Iterator[Any]:
     """The same rows, lazily; between them the loop gets its turn when the slice of the strand's run is used up."""
-    return chain.from_iterable(pieces(rows, strand, most))
+    return Fair(rows, strand, most) if cython.compiled else chain.from_iterable(pieces(rows, strand, most))
 
 
 def pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any]]:
@@ -203,50 +252,3 @@ class _Obeyed:
 
 
 OBEYED: Any = _Obeyed()
-
-
-ENDED: Any = object()
-
-
-@cython.locals(plain=set)
-def obeyed(
-    source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any], first: tuple[Any, ...] = ()
-) -> Iterator[Any]:
-    """The rows of a classic generator; what is an instruction is obeyed, and its result sent back.
-
-    `plain` holds types known to be data. `classify(row)` returns None for data, or a callable that obeys the row
-    and returns (is_row, value): a row to hand on, or the answer to send back. `first` holds a row that it has given
-    already, if there is one.
-    """
-    rows: Iterator[Any] = chain(first, source) if first else source
-    while True:
-        for row in rows:
-            if type(row) in plain:
-                yield row
-                continue
-            break
-        else:
-            return
-        rows = source
-        while True:
-            if type(row) in plain:
-                yield row
-                break
-            obey = classify(row)
-            if obey is None:
-                yield row
-                break
-            try:
-                is_row, answer = obey(row)
-            except BaseException as error:
-                try:
-                    row = source.throw(error)
-                except StopIteration:
-                    return
-                continue
-            if is_row:
-                yield answer
-                break
-            row = flow_send(source, answer, ENDED)
-            if row is ENDED:
-                return

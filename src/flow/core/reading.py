@@ -1,30 +1,27 @@
-"""What iterating a stage gives, besides its rows: a reading inside a classic generator, blocks, a run with a scope.
+"""What iterating a stage gives, besides its rows: blocks, a run with a scope, and what reads it in a script.
 
 What may live here: the small objects that stand between a stage and the readers of its runs.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import LoopRunningError, NotReadyError
 from . import run as _run
 from .here import blocks_here, closing, script
-from .microthread import Strand, current
+from .microthread import current
 from .reader import BlockReader
-from .run import Options, Scope
+from .run import Options
 from .running import Running, RunningHere
-from .stacks import reading as is_reading
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["Block", "Blocks", "Opening", "Pass", "refuse_a_loop"]
+__all__ = ["Block", "Blocks", "Opening", "refuse_a_loop"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -38,84 +35,6 @@ def refuse_a_loop(stage: Stage[Any], written: str, instead: str) -> None:
             f"`{written}` would block the event loop that runs in this thread ({loop.name}). Write `{instead}` "
             f"there, or `await stage` for a list. Nothing was read. The stage: {stage!r}"
         )
-
-
-class Pass(Generic[T]):
-    """One reading of a stage inside a classic generator: ``yield stage`` asks, ``next(stage)`` or ``for`` takes.
-
-    `held` are the rows that wait to be taken, at most one, and `failure` is what comes after them (a StopIteration at
-    the end). It lives as long as the strand that reads it, or until it ends. A stage may have a `reading` of its own
-    kind, as those of flow.classic do.
-    """
-
-    def __init__(self, stage: Stage[T], strand: Strand) -> None:
-        self.stage = stage
-        self.held: list[T] = []
-        self.failure: BaseException | None = None
-        self._strand = strand
-        self._scope = Scope(strand)
-        self._rows: Iterator[T] | None = None
-        stops = strand.owner.stops
-        self.source = None if stops is None else stops.begin_reading(strand, sys._getframe())  # pyright: ignore[reportPrivateUsage]
-
-    @classmethod
-    def of(cls, stage: Stage[U], strand: Strand) -> Iterator[U]:
-        found = strand.passes.get(stage)
-        if found is None:
-            if strand.ended is not None and stage in strand.ended:
-                return iter(())
-            kind: Any = getattr(stage, "reading", Pass)
-            found = strand.passes[stage] = kind(stage, strand)
-            assert strand.scope is not None
-            strand.scope.opened.insert(0, found)  # above all that reads it, so it is closed after that
-        return found
-
-    def ask(self) -> None:
-        """Waits until there is a row, an end or an error."""
-        if self.held or self.failure is not None:
-            return
-        try:
-            if self._rows is None:
-                self._rows = self.stage.open_in(self._scope)
-            for row in self._rows:
-                self.held.append(row)
-                return
-        except Exception as error:
-            self.failure = error
-            return
-        self.failure = StopIteration()
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        self.ask()
-        if self.held:
-            return self.held.pop(0)
-        failure = self.failure
-        self.close()
-        assert failure is not None
-        raise failure
-
-    def close(self) -> None:
-        """Ends the reading. A later ``next(stage)`` in the same strand finds it ended."""
-        if self._strand.passes.pop(self.stage, None) is not None:
-            if self._strand.ended is None:
-                self._strand.ended = WeakSet()
-            self._strand.ended.add(self.stage)
-            if self._strand.scope is not None and self in self._strand.scope.opened:
-                self._strand.scope.opened.remove(self)
-        self._strand.owner.drop(self.held)
-        self.held = []
-        source, self.source = self.source, None
-        try:
-            self._scope.close()
-        finally:
-            if source is not None:
-                source.stops.end_reading(source, sys._getframe())  # pyright: ignore[reportPrivateUsage]
-
-
-is_reading(cast("Any", Pass).ask.__code__, lambda frame: frame.f_locals["self"].source)
 
 
 class Block(Iterator[T_co]):

@@ -1,7 +1,7 @@
 """Sources: how the rows of each kind are opened, for one run at a time.
 
 Sources whose rows may hold instructions (generators, lists and tuples: the *classic* way) are read through the loops of
-`pull_cy.py`; everything else is read as it is. Which source a thing becomes is decided in `wrap.py`.
+`pass_cy.py` and `pull_cy.py`; everything else is read as it is. Which source a thing becomes is decided in `wrap.py`.
 
 What may live here: sources that need nothing but the core. One that needs a thread, a file or a socket lives in its own
 folder, and joins the dispatch with `wrapper_for`.
@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from ..errors import AlreadyReadError, ClosedError
 from .channel import Channel
 from .instruction import Instruction, Row, Signal
-from .microthread import MicroThread, current, wait, wait_out
-from .pull_cy import OBEYED, fair, listed, obeyed
+from .microthread import MicroThread, wait, wait_out
+from .pass_cy import obeyed
+from .pull_cy import OBEYED, fair, listed
 from .reader import Reader
-from .reading import Pass
 from .run import Run, Scope, raise_first
 from .stage import Stage
 from .stopping import Fed
@@ -184,9 +184,7 @@ _MOST_TYPES = 1000
 
 
 def _classify(row: Any) -> Callable[[Any], tuple[bool, Any]] | None:
-    """How a row of a classic generator is obeyed; None when it is data."""
-    if is_a(row, Stage):
-        return _ask_stage
+    """How a row of a classic generator, other than a stage, is obeyed; None when it is data."""
     if is_a(row, Row):
         return _unwrap
     if can_be_waited_for(row):
@@ -199,16 +197,6 @@ def _classify(row: Any) -> Callable[[Any], tuple[bool, Any]] | None:
 def can_be_waited_for(x: Any) -> bool:
     """Is it an instruction, an awaitable, a Deferred or a future?"""
     return is_a(x, (Instruction, Future)) or hasattr(kind_of(x), "__await__") or is_deferred(x)
-
-
-def _ask_stage(stage: Stage[Any]) -> tuple[bool, Any]:
-    strand = current()
-    assert strand is not None
-    reading = Pass.of(stage, strand)
-    ask = getattr(reading, "ask", None)
-    if ask is not None:
-        ask()
-    return False, stage
 
 
 def _unwrap(row: Row[Any]) -> tuple[bool, Any]:

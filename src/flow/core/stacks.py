@@ -16,7 +16,7 @@ from greenlet import getcurrent
 
 from .microthread import MicroThread
 
-__all__ = ["inside", "is_work", "pausing", "reading", "script", "stack"]
+__all__ = ["fetching", "inside", "is_work", "pausing", "reading", "script", "stack"]
 
 _scripts: set[CodeType] = set()
 _pauses: set[CodeType] = set()
@@ -36,6 +36,11 @@ def reading(code: CodeType, source: Callable[[FrameType], object]) -> None:
 def pausing(code: CodeType) -> None:
     """Says that a function pauses a script: what is below it on the stack is the loop's, and none of the run's."""
     _pauses.add(code)
+
+
+def fetching(asked: Any) -> None:
+    """Has a reading fetch its row on a stack that may be looked at: what is compiled has no frame there."""
+    asked.fetch()
 
 
 def stack(thread: Any) -> FrameType | None:
@@ -76,3 +81,6 @@ def is_work() -> bool:
             return thread.works
         thread = thread.parent
         frame = thread.gr_frame
+
+
+reading(fetching.__code__, lambda frame: frame.f_locals["asked"].source)

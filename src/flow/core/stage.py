@@ -21,9 +21,10 @@ from .collecting import collect
 from .forms import OneInput
 from .forms_many import ManyInputs
 from .here import read_here, read_inside, script
-from .microthread import current
+from .microthread import Strand, current
+from .pass_cy import Readable, inherit_next
 from .reader import Reader
-from .reading import Blocks, Opening, Pass, refuse_a_loop
+from .reading import Blocks, Opening, refuse_a_loop
 from .run import DEFAULTS, Options, Scope
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ T3 = TypeVar("T3")
 P = ParamSpec("P")
 
 
-class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
+class Stage(OneInput[T_co], ManyInputs[T_co], Readable, Generic[T_co]):
     """A step of a flow, with all that is above it; iterate it to run it.
 
     Each iteration is a run of its own. Nothing happens before its first row is asked for, and it works no further
@@ -64,6 +65,10 @@ class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
     """The stage above, for a pipe. A source has none."""
 
     is_plain_pipe: bool = False
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        inherit_next(cls)
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[Any]:
         """The rows of this stage alone, given the iterator of the stage above (None for a source)."""
@@ -177,15 +182,18 @@ class Stage(OneInput[T_co], ManyInputs[T_co], Generic[T_co]):
         refuse_a_loop(self, "for row in stage", "async for row in stage")
         return script(read_here(self, DEFAULTS))
 
-    def __next__(self) -> T_co:
-        """The next row of the reading that ``yield stage`` began, in a classic generator; waits for it if need be."""
+    if TYPE_CHECKING:
+
+        def __next__(self) -> T_co: ...
+
+    def _strand_here(self) -> Strand:
         strand = current()
         if strand is None:
             raise NotReadyError(
                 f"next() was asked of {self!r} outside a running flow: a stage is a description, not an iterator. "
                 "Write `with stage.open() as rows: next(rows)`, or `for row in stage`."
             )
-        return next(Pass.of(self, strand))
+        return strand
 
     def __aiter__(self) -> Reader[T_co]:
         return Reader(self, DEFAULTS)

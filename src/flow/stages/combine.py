@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..core.branch import Branch, Branches
 from ..core.microthread import Strand
+from ..core.pass_cy import replace_reading
 from ..core.run import Scope
 from ..core.stage import Stage
 from ..core.wrap import stage_of
@@ -318,7 +319,7 @@ class Concurrent(Combined[Stage[Any]]):
         with Branches(strand, self.inputs) as branches:
             readings = [_Taking(branch, strand) for branch in branches.every]
             for reading in readings:
-                strand.passes[reading.branch.stage] = reading
+                replace_reading(reading.branch.stage, strand, reading)
             given: list[_Taking] = []  # their row, when it is taken, makes way for the next one
             try:
                 while True:
