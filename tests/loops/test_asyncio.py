@@ -133,6 +133,44 @@ def test_a_cancel_of_what_is_awaited_is_no_cancel_of_the_run() -> None:
     assert run(main()) == ["it was cancelled", "and I go on"]
 
 
+@pytest.mark.parametrize("runs", [1, 2, 5])
+def test_a_turn_that_is_given_lasts_one_turn(runs: int) -> None:
+    """CONTRACT 10: cooperate() goes on in the very next turn of the loop, if nobody else wants that; else in order."""
+    turns = 0
+    log: list[tuple[int, int]] = []
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        ticker.append(asyncio.get_running_loop().call_soon(turn))
+
+    ticker: list[asyncio.Handle] = []
+
+    def stage(name: int) -> flow.Stage[int]:
+        def rows() -> Generator[int]:
+            for _ in range(4):
+                log.append((name, turns))
+                flow.cooperate()
+            yield name
+
+        return flow.wrap(rows)
+
+    async def main() -> None:
+        turn()
+        await asyncio.gather(*(stage(name).collect(list) for name in range(runs)))
+        ticker[-1].cancel()
+
+    asyncio.run(main())  # no virtual time: nothing waits for any
+    if runs == 1:
+        first = log[0][1]
+        assert log == [(0, first), (0, first + 1), (0, first + 2), (0, first + 3)]
+    else:
+        for name in range(runs):
+            times = [at for each, at in log if each == name]
+            assert len(times) == 4
+            assert times == sorted(set(times)), "it went on in the turn that it gave away"
+
+
 def test_break_closes_before_the_next_statement() -> None:
     """CONTRACT 14: after a break nothing is open any more, when no cleanup waits."""
     log: list[tuple[str, str]] = []

@@ -142,55 +142,48 @@ def handed_to(take: Callable[[Any], object]) -> Callable[[MicroThread], None]:
 # Reading a run with `async for` and `await`
 
 
-async def settle(run: Run, outcome: Any) -> Any:
+async def settle(run: Run, outcome: Any, once: bool = False) -> Any:
     """Obeys instructions, natively in the task that asks, until the run has a row (ROW) or has ended (None).
 
-    What ends it is raised here: the chain's own error, or what was raised at a wait and travelled through it.
+    What ends it is raised here: the chain's own error, or what was raised at a wait and travelled through it. `once`:
+    obeys one, and gives what the chain came back with. The way of every wait: it calls no coroutine that it need not.
     """
+    thread, loop = run.thread, run.loop
+    assert thread is not None
     while outcome is not ROW and outcome is not None:
-        outcome = await _obey_one(run, outcome)
+        loop.leave()
+        try:
+            value = await loop.awaitable_for(outcome, thread)
+        except GeneratorExit:
+            # The coroutine that reads is being destroyed: it must not wait again, so callbacks finish the run.
+            run.abandoned = True
+            abandon(run)
+            raise
+        except BaseException as error:
+            run.enter()
+            if loop.cancels(error):
+                thread.cancelled = error
+            elif not isinstance(error, Exception):
+                thread.doubted = True
+            outcome = thread.step_error(error)
+        else:
+            run.deadline = loop.enter(run.slice)
+            outcome = thread.step(value)
+        if thread.doubted and (outcome is ROW or outcome is None):
+            # The chain goes on although a cancel went into it. That is right if a cancel scope inside it took the
+            # cancel, and wrong if a stage swallowed one that came from around the run: only the loop knows.
+            thread.doubted = False
+            try:
+                await loop.checkpoint()
+            except BaseException as error:
+                if outcome is None:
+                    raise
+                outcome = thread.step_error(error)
+        if once:
+            return outcome
     if outcome is None:
         raise_swallowed(run)
     return outcome
-
-
-async def _obey_one(run: Run, instruction: Any) -> Any:
-    thread, loop = run.thread, run.loop
-    assert thread is not None
-    outcome = await _obey_natively(run, instruction)
-    if thread.doubted and (outcome is ROW or outcome is None):
-        # The chain goes on although a cancel went into it. That is right if a cancel scope inside it took the cancel,
-        # and wrong if a stage swallowed one that came from around the run: only the loop knows.
-        thread.doubted = False
-        try:
-            await loop.checkpoint()
-        except BaseException as error:
-            if outcome is None:
-                raise
-            return thread.step_error(error)
-    return outcome
-
-
-async def _obey_natively(run: Run, instruction: Any) -> Any:
-    thread, loop = run.thread, run.loop
-    assert thread is not None
-    loop.leave()
-    try:
-        value = await loop.obey(instruction, thread)
-    except GeneratorExit:
-        # The coroutine that reads is being destroyed: it must not wait again, so callbacks finish the run.
-        run.abandoned = True
-        abandon(run)
-        raise
-    except BaseException as error:
-        run.enter()
-        if loop.cancels(error):
-            thread.cancelled = error
-        elif not isinstance(error, Exception):
-            thread.doubted = True
-        return thread.step_error(error)
-    run.enter()
-    return thread.step(value)
 
 
 def _reader_gone(run: Run, _reader: object) -> None:
@@ -349,7 +342,7 @@ class BlockReader(Reader[list[T]]):
             if outcome is ROW:
                 outcome = thread.step()
             while outcome is not None and not run.block:
-                outcome = thread.step() if outcome is ROW else await _obey_one(run, outcome)
+                outcome = thread.step() if outcome is ROW else await settle(run, outcome, once=True)
             if outcome is None:
                 raise_swallowed(run)
             self._pending = outcome

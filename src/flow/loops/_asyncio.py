@@ -7,19 +7,29 @@ long as they run (asyncio itself holds them weakly).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from functools import cached_property
 from threading import get_ident
+from types import CoroutineType, coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..core.instruction import Handle, Outcome, Resume
+from ..core.instruction import TURN, Handle, Outcome, Resume
 from ..core.microthread import Strand
 from ..core.stopping import Interruption
 from .base import BaseLoop, Spawned
 
 __all__ = ["AsyncioLoop", "ScriptLoop", "loop_for"]
+
+
+_NATIVE = frozenset({CoroutineType, asyncio.Future, asyncio.Task})
+"""What a task can await as it is, and is seen to be at a glance."""
+
+
+@coroutine
+def _one_turn() -> Generator[None, None, None]:
+    yield
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
@@ -35,6 +45,7 @@ class AsyncioLoop(BaseLoop):
         super().__init__(get_ident())
         self.loop = loop
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lent = False  # a task has the next turn, and is not in the queue
         clock = getattr(loop, "slice_clock", None)  # a virtual loop measures slices in steps, so that tests repeat
         if clock is not None:
             self.clock = clock
@@ -87,6 +98,30 @@ class AsyncioLoop(BaseLoop):
         if error is not None:
             raise error
         return value
+
+    def awaitable_for(self, instruction: Any, strand: Strand, /) -> Awaitable[Any]:
+        if strand.handling is not None or strand.owner.stops is not None:
+            return self.obey(instruction, strand)
+        if type(instruction) in _NATIVE:
+            awaitable: Awaitable[Any] = instruction
+            return awaitable
+        if instruction is TURN and not self._lent and not self._queue:
+            # Nobody else wants the next turn, so nobody need call us there: the task itself goes on in it, after
+            # `_next_turn`. Whoever wants a turn meanwhile queues for the one after that.
+            self._lent = True
+            self.mark()
+            return _one_turn()
+        return self._obey(instruction, strand)
+
+    def _next_turn(self) -> None:
+        if self._lent:
+            self._lent = False
+            self.marked = False
+            self.used = 0.0
+            if self._queue:
+                self.mark()
+        else:
+            super()._next_turn()
 
     async def obey(self, instruction: Any, strand: Strand, /) -> Any:
         run = strand.owner
@@ -183,6 +218,7 @@ class ScriptLoop(AsyncioLoop):
         BaseLoop.__init__(self, get_ident())
         self._factory = factory
         self._tasks = set()
+        self._lent = False
         self._servant: asyncio.Task[None] | None = None
         self._asked: asyncio.Future[tuple[Any, Strand]] | None = None
         self._outcome: tuple[Any, BaseException | None] | None = None

@@ -90,6 +90,10 @@ class BaseLoop:
         """Waits for an instruction in the running task, natively where it can."""
         raise NotImplementedError
 
+    def awaitable_for(self, instruction: Any, strand: Strand, /) -> Awaitable[Any]:
+        """What the running task is to await for an instruction: `obey`, or something shorter that comes to the same."""
+        return self.obey(instruction, strand)
+
     def cancels(self, error: BaseException, /) -> bool:
         """Is this the loop's cancel of the running task (and not of something that it awaits)?"""
         return False
