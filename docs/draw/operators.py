@@ -136,7 +136,8 @@ def methods() -> Iterator[Entry]:
 def exported() -> Iterator[Entry]:
     """The public names of flow, but for its errors, and those of its modules that are meant to be imported."""
     for package in (flow, flow.testing, flow.web):
-        names = [*vars(package), *(flow._ON_TWISTED if package is flow else ()), *getattr(package, "__all__", ())]
+        late = (*flow._LATER, *flow._ON_TWISTED) if package is flow else ()
+        names = [*vars(package), *late, *getattr(package, "__all__", ())]
         for name in dict.fromkeys(names):
             thing = getattr(package, name)
             home = getattr(thing, "__module__", "")

@@ -11,9 +11,11 @@ Only `loops/_trio.py` and `testing/trio_time.py` import trio, and only `loops/_t
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from os import environ as _environ
 from typing import TYPE_CHECKING, Any
 
-from . import _build as _build  # first: which build of the core is imported
+if _environ.get("FLOW_PURE"):
+    from . import _build as _build  # first: it chooses which build of the core is imported
 from . import loops as loops  # finds the running loop
 from .core.instruction import CallLater as CallLater
 from .core.instruction import Cooperate as Cooperate
@@ -78,41 +80,20 @@ from .errors import (
     WrongThreadError as WrongThreadError,
 )
 from .io import files as files  # files join what wrap() takes
-from .io.framing import LineBreak as LineBreak
-from .io.framing import chunks as chunks
-from .io.framing import lines as lines
-from .io.messages import decoded as decoded
-from .io.messages import encoded as encoded
-from .io.messages import length_prefixed as length_prefixed
-from .io.messages import netstrings as netstrings
-from .io.messages import to_length_prefixed as to_length_prefixed
-from .io.messages import to_lines as to_lines
-from .io.messages import to_netstrings as to_netstrings
 from .offload.threads import Threaded as Threaded
-from .sql import QueryIterator as QueryIterator
-from .stages.batch import batched as batched
-from .stages.buffer import Callback as Callback
-from .stages.combine import Concurrent as Concurrent
-from .stages.combine import Merge as Merge
-from .stages.combine import Zip as Zip
-from .stages.errors import Failed as Failed
-from .stages.errors import Ok as Ok
-from .stages.errors import Retry as Retry
-from .stages.first import race as race
-from .stages.hooks import Valve as Valve
-from .stages.latest import combine_latest as combine_latest
-from .stages.sequence import chain as chain
-from .stages.sequence import interleave as interleave
-from .stages.sequence import merge_sorted as merge_sorted
-from .stages.timing import every as every
-from .stages.transform import Filter as Filter
-from .stages.transform import FlatMap as FlatMap
-from .stages.transform import Map as Map
-from .watch.drawing import draw as draw
-from .watch.meter import Meter as Meter
 
 if TYPE_CHECKING:
     from . import web as web
+    from .io.framing import LineBreak as LineBreak
+    from .io.framing import chunks as chunks
+    from .io.framing import lines as lines
+    from .io.messages import decoded as decoded
+    from .io.messages import encoded as encoded
+    from .io.messages import length_prefixed as length_prefixed
+    from .io.messages import netstrings as netstrings
+    from .io.messages import to_length_prefixed as to_length_prefixed
+    from .io.messages import to_lines as to_lines
+    from .io.messages import to_netstrings as to_netstrings
     from .io.twisted_boxes import Event as Event
     from .io.twisted_endpoints import Server as Server
     from .io.twisted_endpoints import connect as connect
@@ -120,10 +101,65 @@ if TYPE_CHECKING:
     from .io.twisted_protocol import Protocol as Protocol
     from .io.twisted_protocol import makeProtocol as makeProtocol
     from .loops._twisted import Deferred as Deferred
+    from .sql import QueryIterator as QueryIterator
+    from .stages.batch import batched as batched
+    from .stages.buffer import Callback as Callback
+    from .stages.combine import Concurrent as Concurrent
+    from .stages.combine import Merge as Merge
+    from .stages.combine import Zip as Zip
+    from .stages.errors import Failed as Failed
+    from .stages.errors import Ok as Ok
+    from .stages.errors import Retry as Retry
+    from .stages.first import race as race
+    from .stages.hooks import Valve as Valve
+    from .stages.latest import combine_latest as combine_latest
+    from .stages.sequence import chain as chain
+    from .stages.sequence import interleave as interleave
+    from .stages.sequence import merge_sorted as merge_sorted
+    from .stages.timing import every as every
+    from .stages.transform import Filter as Filter
+    from .stages.transform import FlatMap as FlatMap
+    from .stages.transform import Map as Map
+    from .watch.drawing import draw as draw
+    from .watch.meter import Meter as Meter
 
 __version__ = "0.1.0"
 
-# What stands on Twisted is imported when it is first asked for.
+# What not every program needs is imported when it is first asked for: `import flow` is to take no time that shows
+# (tests/test_import.py), and what stands on Twisted needs Twisted.
+_LATER = {
+    "Callback": "stages.buffer",
+    "Concurrent": "stages.combine",
+    "Failed": "stages.errors",
+    "Filter": "stages.transform",
+    "FlatMap": "stages.transform",
+    "LineBreak": "io.framing",
+    "Map": "stages.transform",
+    "Merge": "stages.combine",
+    "Meter": "watch.meter",
+    "Ok": "stages.errors",
+    "QueryIterator": "sql",
+    "Retry": "stages.errors",
+    "Valve": "stages.hooks",
+    "Zip": "stages.combine",
+    "batched": "stages.batch",
+    "chain": "stages.sequence",
+    "chunks": "io.framing",
+    "combine_latest": "stages.latest",
+    "decoded": "io.messages",
+    "draw": "watch.drawing",
+    "encoded": "io.messages",
+    "every": "stages.timing",
+    "interleave": "stages.sequence",
+    "length_prefixed": "io.messages",
+    "lines": "io.framing",
+    "merge_sorted": "stages.sequence",
+    "netstrings": "io.messages",
+    "race": "stages.first",
+    "to_length_prefixed": "io.messages",
+    "to_lines": "io.messages",
+    "to_netstrings": "io.messages",
+}
 _ON_TWISTED = {
     "Deferred": "loops._twisted",
     "Event": "io.twisted_boxes",
@@ -138,6 +174,9 @@ _ON_TWISTED = {
 def __getattr__(name: str) -> Any:
     if name in ("classic", "web"):
         return _import_module(f".{name}", __name__)
+    if name in _LATER:
+        found = globals()[name] = getattr(_import_module(f".{_LATER[name]}", __name__), name)
+        return found
     if name not in _ON_TWISTED:
         raise AttributeError(f"module 'flow' has no attribute {name!r}")
     try:
@@ -148,3 +187,7 @@ def __getattr__(name: str) -> Any:
         raise MissingExtraError(f"flow.{name} needs Twisted: pip install 'coopflow[twisted]'") from error
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *_ON_TWISTED, "classic", "web"})

@@ -4,7 +4,8 @@ There is one source. `setup.py` compiles each `*_cy.py` where that is possible, 
 Python then takes it in place of the file. `FLOW_PURE=1` in the environment, when flow is first imported, takes the file
 all the same. `python -m flow --version` prints what `describe` says.
 
-What may live here: choosing and reporting. It is imported before all else, and imports nothing of flow.
+What may live here: choosing and reporting. Where FLOW_PURE is set it is imported before all else; it imports nothing
+of flow; elsewhere only what reports imports it.
 """
 
 from __future__ import annotations

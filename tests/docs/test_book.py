@@ -62,8 +62,8 @@ def test_each_folder_of_the_source_has_its_page() -> None:
 
 def public_names() -> list[str]:
     """What a user imports, by the name under which it is imported."""
-    lazy = flow._ON_TWISTED  # pyright: ignore[reportPrivateUsage]
-    found = [f"flow.{name}" for name in {**vars(flow), **lazy}]
+    late = {**flow._LATER, **flow._ON_TWISTED}  # pyright: ignore[reportPrivateUsage]
+    found = [f"flow.{name}" for name in {**vars(flow), **late}]
     found += [f"flow.testing.{name}" for name in vars(flow.testing)]
     found += [f"flow.web.{name}" for name in flow.web.__all__]
     ignored = {"annotations", "TYPE_CHECKING", "Any"}

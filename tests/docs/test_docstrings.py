@@ -49,7 +49,8 @@ def public() -> dict[str, Any]:
     """Everything that a user can name, and its methods: "flow.Stage.map" -> the function."""
     found: dict[str, Any] = {}
     for module in (flow, flow.testing):
-        names = [name for name in vars(module) if not name.startswith("_")] + ["Deferred"] * (module is flow)
+        late = ["Deferred", *flow._LATER] if module is flow else []  # pyright: ignore[reportPrivateUsage]
+        names = dict.fromkeys(name for name in [*vars(module), *late] if not name.startswith("_"))
         for name in names:
             thing = getattr(module, name)
             if isinstance(thing, types.ModuleType) or not getattr(thing, "__module__", "").startswith("flow"):

@@ -79,8 +79,8 @@ def test_each_method_of_a_stage_is_in_the_table() -> None:
 
 def test_each_public_name_is_in_the_table() -> None:
     """Every class and function that flow exports, but for its errors (they have a page of their own)."""
-    lazy = flow._ON_TWISTED  # pyright: ignore[reportPrivateUsage]
-    names = {f"flow.{name}" for name in {**vars(flow), **lazy} if not name.startswith("_")}
+    late = {**flow._LATER, **flow._ON_TWISTED}  # pyright: ignore[reportPrivateUsage]
+    names = {f"flow.{name}" for name in {**vars(flow), **late} if not name.startswith("_")}
     names |= {f"flow.testing.{name}" for name in vars(flow.testing) if not name.startswith("_")}
     names |= {f"flow.web.{name}" for name in flow.web.__all__}
     in_table = set(first_cells(BY_MODULE))

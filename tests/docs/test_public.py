@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 def names_of(module: types.ModuleType) -> list[str]:
     """The names that a user may import from it: no modules, no names that begin with an underscore."""
-    lazy = ["Deferred"] if module is flow else []
+    lazy = ["Deferred", *flow._LATER] if module is flow else []  # pyright: ignore[reportPrivateUsage]
     given = [name for name, value in vars(module).items() if not isinstance(value, types.ModuleType)]
     ignored = {"annotations", "TYPE_CHECKING", "Any"}
     return sorted({name for name in [*given, *lazy] if not name.startswith("_") and name not in ignored})

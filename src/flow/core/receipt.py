@@ -6,16 +6,16 @@ What may live here: counting rows, and holding some of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from .record import Record
 
 __all__ = ["Drained", "Kept", "Receipt"]
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Drained(Generic[T]):
+class Drained(Record, Generic[T]):
     """What became of the rows of a run from the moment it was told to drain.
 
     `delivered`: came out, to the reader or to `take`. `in_flight`: a stage had begun to work on them, and was ended.

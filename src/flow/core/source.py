@@ -9,8 +9,8 @@ folder, and joins the dispatch with `wrapper_for`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from ..errors import AlreadyReadError, ClosedError
@@ -36,6 +36,8 @@ __all__ = [
     "can_be_called",
     "can_be_waited_for",
     "is_a",
+    "is_a_future",
+    "is_an_executor",
     "is_deferred",
     "kind_of",
     "of_a_generator",
@@ -196,7 +198,19 @@ def _classify(row: Any) -> Callable[[Any], tuple[bool, Any]] | None:
 
 def can_be_waited_for(x: Any) -> bool:
     """Is it an instruction, an awaitable, a Deferred or a future?"""
-    return is_a(x, (Instruction, Future)) or hasattr(kind_of(x), "__await__") or is_deferred(x)
+    return is_a(x, Instruction) or is_a_future(x) or hasattr(kind_of(x), "__await__") or is_deferred(x)
+
+
+def is_a_future(x: Any) -> bool:
+    """Is it a Future of concurrent.futures? There is none as long as nobody has imported them, and flow does not."""
+    futures = sys.modules.get("concurrent.futures")
+    return futures is not None and is_a(x, futures.Future)
+
+
+def is_an_executor(x: Any) -> bool:
+    """Is it an Executor of concurrent.futures? See `is_a_future`."""
+    futures = sys.modules.get("concurrent.futures")
+    return futures is not None and is_a(x, futures.Executor)
 
 
 def _unwrap(row: Row[Any]) -> tuple[bool, Any]:

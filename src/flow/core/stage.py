@@ -10,9 +10,9 @@ compose are in `flow.stages`; the short forms (`rows.map(f)`) only call them.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from functools import partial
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 from ..errors import NotReadyError
@@ -281,13 +281,16 @@ class Pipe(Stage[T_co]):
         except TypeError:
             if hasattr(made, "__iter__"):
                 raise
-        if inspect.iscoroutine(made):
+        if type(made) is _Coroutine:
             made.close()
         raise TypeError(
             f"the stage {self.name} must return an iterable of rows, but it returned {type(made).__name__}. "
             "Write it as a generator (`def ...(rows): for row in rows: yield ...`), or use `.map(f)` for a function of "
             "one row."
         )
+
+
+_Coroutine: Any = CoroutineType  # as Any: compared with it, a thing of unknown type stays one to type checkers
 
 
 def label_of(f: Any) -> str:

@@ -7,13 +7,12 @@ What may live here: the dispatch, and the errors for what can't be wrapped. How 
 from __future__ import annotations
 
 import builtins
-import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
-from concurrent.futures import Future
 from types import CoroutineType
-from typing import Any, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from ..errors import AlreadyReadError
+from .functions import gives_async_rows, gives_coroutines, gives_rows, signature_of
 from .microthread import wait
 from .run import Scope
 from .source import (
@@ -25,6 +24,7 @@ from .source import (
     awaited,
     can_be_called,
     is_a,
+    is_a_future,
     is_deferred,
     kind_of,
     of_a_generator,
@@ -33,6 +33,9 @@ from .source import (
     sliced_fairly,
 )
 from .stage import Pipe, Stage, label_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["guarded", "pipe", "stage_of", "trapped", "wrap", "wrapper_for"]
 
@@ -148,7 +151,7 @@ def guarded(f: Callable[..., U]) -> Callable[..., U]:
 
 def _until(f: Callable[[], Any], sentinel: Any) -> Callable[[Scope], Iterator[Any]]:
     """What `f` gives, until it gives the sentinel."""
-    if inspect.iscoroutinefunction(f):
+    if gives_coroutines(f):
         return lambda scope: sliced_fairly(_awaited_until(f, sentinel), scope)
     asked = guarded(f)
     return lambda scope: sliced_fairly(iter(asked, sentinel), scope)
@@ -173,15 +176,15 @@ def _wrapped(x: Any, ahead: int) -> Stage[Any]:
     name = f"wrap({label_of(x) if can_be_called(x) else type(x).__name__})"
     if is_a(x, (str, bytes, bytearray, memoryview)):
         return Source(lambda scope: iter((x,)), name)
-    if is_deferred(x) or is_a(x, Future):
+    if is_deferred(x) or is_a_future(x):
         return Source(lambda scope: awaited(lambda: x), name)
-    if inspect.isgeneratorfunction(x):
+    if gives_rows(x):
         _needs_no_argument(x)
         return Source(lambda scope: of_a_generator(x, scope), name)
-    if inspect.isasyncgenfunction(x):
+    if gives_async_rows(x):
         _needs_no_argument(x)
         return Async(x, name, ahead=ahead)
-    if inspect.iscoroutinefunction(x):
+    if gives_coroutines(x):
         _needs_no_argument(x)
         return Source(lambda scope: awaited(x), name)
     for accepts, make in _wrappers:
@@ -228,7 +231,7 @@ def _wrapped_async(x: AsyncIterable[Any], name: str, ahead: int) -> Stage[Any]:
 def _needs_no_argument(f: Callable[..., Any]) -> None:
     """A function that needs arguments is a stage, or lacks a partial: say so now, not when the flow runs."""
     try:
-        signature = inspect.signature(f)
+        signature = signature_of(f)
     except (TypeError, ValueError):
         return
     try:
@@ -290,9 +293,9 @@ def pipe(upstream: Stage[Any], stage: Any) -> Stage[Any]:
     inner = stage
     while hasattr(inner, "func"):
         inner = inner.func
-    if inspect.isasyncgenfunction(inner) or inspect.isasyncgenfunction(getattr(inner, "__call__", None)):  # noqa: B004
+    if gives_async_rows(inner) or gives_async_rows(getattr(inner, "__call__", None)):  # noqa: B004
         return Async(stage, label_of(stage), upstream)
-    if inspect.iscoroutinefunction(inner):
+    if gives_coroutines(inner):
         name = label_of(stage)
         raise TypeError(
             f"`rows | {name}`: {name} is an async function without a yield, so it can't hand on rows. For one row at a "

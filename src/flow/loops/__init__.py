@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 from ..core.instruction import Loop
 from ..core.run import use_loops
-from ._asyncio import ScriptLoop, loop_for
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ._asyncio import ScriptLoop
 
 __all__ = ["awaiting", "private", "private_factory", "running"]
 
-private_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop]] = ContextVar(
-    "flow.private_factory", default=asyncio.new_event_loop
+private_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop] | None] = ContextVar(
+    "flow.private_factory", default=None
 )
 """Makes the private loop of a script; `flow.testing.virtual_time` puts a virtual one here."""
 
@@ -27,16 +31,29 @@ def running() -> Loop | None:
         found: Loop | None = trio_here()
         if found is not None:
             return found
-    loop = asyncio._get_running_loop()
-    if loop is not None and asyncio.current_task(loop) is not None:
-        return loop_for(loop)
+    loop = _asyncio_here()
+    if loop is not None and sys.modules["asyncio"].current_task(loop) is not None:
+        return _loop_for(loop)
     if "twisted.internet.reactor" in sys.modules:
         from ._twisted import loop_here as twisted_here
 
         found = twisted_here()
         if found is not None:
             return found
-    return None if loop is None else loop_for(loop)
+    return None if loop is None else _loop_for(loop)
+
+
+def _asyncio_here() -> asyncio.AbstractEventLoop | None:
+    """The loop of asyncio that runs in this thread: none where nobody has imported asyncio."""
+    asyncio = sys.modules.get("asyncio")
+    running: Callable[[], Any] | None = getattr(asyncio, "_get_running_loop", None)  # None while it is being imported
+    return None if running is None else running()
+
+
+def _loop_for(loop: asyncio.AbstractEventLoop) -> Loop:
+    from ._asyncio import loop_for
+
+    return loop_for(loop)
 
 
 def awaiting() -> Loop | None:
@@ -51,6 +68,8 @@ def awaiting() -> Loop | None:
 
 def private() -> ScriptLoop:
     """A loop for one run of a script."""
+    from ._asyncio import ScriptLoop
+
     return ScriptLoop(private_factory.get())
 
 

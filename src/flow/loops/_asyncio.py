@@ -214,16 +214,16 @@ class ScriptLoop(AsyncioLoop):
 
     name = "a script"
 
-    def __init__(self, factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def __init__(self, factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
         BaseLoop.__init__(self, get_ident())
-        self._factory = factory
+        self._factory = factory or asyncio.new_event_loop
         self._tasks = set()
         self._lent = False
         self._servant: asyncio.Task[None] | None = None
         self._asked: asyncio.Future[tuple[Any, Strand]] | None = None
         self._outcome: tuple[Any, BaseException | None] | None = None
         self.busy = False
-        if factory is not asyncio.new_event_loop:
+        if factory is not None:
             _ = self.loop  # a loop with a clock of its own: the chain must not be opened with another one
 
     @cached_property

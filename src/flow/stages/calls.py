@@ -7,17 +7,19 @@ are in `jobs.py`, who makes them in `workers.py`; inner sources that are read si
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator
-from concurrent.futures import Executor
-from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, Generic, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 from ..core.microthread import sleep, wait
+from ..core.record import Record
 from ..core.run import raise_first
-from ..core.source import bound_of
+from ..core.source import bound_of, is_an_executor
 from ..core.stage import label_of
 from .errors import Retry, retry_of
 from .transform import called, is_async
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = [
     "MOST_FAILURES",
@@ -54,8 +56,7 @@ class Options(TypedDict, Generic[T], total=False):
     retry: int | Retry | None
 
 
-@dataclass(frozen=True)
-class Manner:
+class Manner(Record):
     """How the calls of a stage are made: what `Map` was given, looked at and found right."""
 
     f: Callable[[Any], Any]
@@ -99,7 +100,7 @@ def manner_of(
         )
     if key is not None and not callable(key):
         raise TypeError(f"map(key) must be a function of one row, not {type(key).__name__}")
-    if on is not None and on != "threads" and not isinstance(on, Executor):
+    if on is not None and on != "threads" and not is_an_executor(on):
         raise TypeError(
             "map(on) must be a concurrent.futures.Executor, or the word 'threads', not "
             + (repr(on) if isinstance(on, str) else type(on).__name__)

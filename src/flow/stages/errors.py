@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from ..core.instruction import seconds_of
 from ..core.microthread import wait
+from ..core.record import Record
 from ..core.run import Scope
 from ..core.source import Around, is_a, kind_of
 from ..core.stage import Pipe, Stage, label_of
@@ -47,8 +47,7 @@ On: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Except
 # Policies
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(Record):
     """How often something is tried, how long to wait before it is tried again, and after which errors.
 
     `attempts`: in all, so 1 never tries again; math.inf goes on for ever. `backoff`: the seconds between two attempts;
@@ -217,14 +216,15 @@ def _recovered(
 # Errors as values
 
 
-@dataclass(frozen=True, slots=True)
-class Ok(Generic[T]):
+class Ok(Record, Generic[T]):
     """A row, as a value beside `Failed`: see ``rows.as_values()``.
 
     Both are patterns: ``case flow.Ok(row)``, ``case flow.Failed(error)``.
 
         flow.Ok(1).value                                   # 1
     """
+
+    __slots__ = ("value",)
 
     value: T
 
@@ -233,9 +233,10 @@ class Ok(Generic[T]):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Record):
     """An error, as a value beside `Ok`: see ``rows.as_values()``."""
+
+    __slots__ = ("error",)
 
     error: Exception
 

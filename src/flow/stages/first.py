@@ -5,12 +5,12 @@ What may live here: stages that choose by time between whole sources. Those that
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import Future
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from ..core.branch import NOW, Branch, Branches, ByPriority
+from ..core.functions import gives_coroutines
 from ..core.instruction import CallLater, Handle, Instruction, Resume
 from ..core.microthread import Strand
 from ..core.source import Source, awaited, can_be_waited_for, is_a, is_deferred, kind_of
@@ -19,6 +19,8 @@ from ..core.wrap import stage_of
 from .combine import Combined
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ..core.stage import Input
 
 __all__ = ["Event", "race", "until"]
@@ -139,7 +141,7 @@ def _stage_of_event(event: Any) -> Stage[Any]:
     if is_a(event, Stage):
         stage: Stage[Any] = event
         return stage
-    if inspect.iscoroutinefunction(event) or inspect.iscoroutine(event):
+    if gives_coroutines(event) or is_a(event, CoroutineType):
         return stage_of(event)
     if not can_be_waited_for(event):
         raise TypeError(

@@ -7,14 +7,13 @@ an end (PEP 479), which is why these are generators and not builtin maps.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor
 from functools import partial
 from itertools import dropwhile, islice, takewhile
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
+from ..core.functions import gives_coroutines
 from ..core.microthread import wait
 from ..core.run import Scope
 from ..core.source import bound_of, is_a
@@ -22,6 +21,8 @@ from ..core.stage import Pipe, Stage, label_of
 from ..core.wrap import guarded, stage_of, wrap
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from .calls import Manner, OnError, Options
     from .errors import Retry
 
@@ -41,7 +42,7 @@ def is_async(f: Callable[..., Any]) -> bool:
     inner: Any = f
     while hasattr(inner, "func"):
         inner = inner.func
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))  # noqa: B004
+    return gives_coroutines(inner) or gives_coroutines(getattr(inner, "__call__", None))  # noqa: B004
 
 
 def called(f: Callable[[Any], Any], of: str) -> Callable[[Any], Any]:
