@@ -3,7 +3,8 @@
 `python -m bench` (or `make bench`) measures and prints a table. It is no test: no time is asserted, and it ends well
 whatever it measures. What is checked is that all contestants of a workload give equal results.
 
-What lives here: `measure` (how a time is taken), `pieces` (the stages and readers that are measured), `work` (the list
-of workloads), `report` (the table and the JSON), `__main__` (the command line). Nothing here imports flow's internals:
-what is measured is what a user can write.
+What lives here: `measure` (how a time is taken, and goals), `pieces` (the stages and readers that are measured),
+`framing` (bytes), `databases`, `echo` (servers), `peers_pull` and `peers_push` (the ways of other libraries), `jobs`
+(what makes a job of them), `work` and `work_*` (the list of workloads, by group), `report` (the table and the JSON),
+`__main__` (the command line). Nothing here imports flow's internals: what is measured is what a user can write.
 """

@@ -174,12 +174,79 @@ def _on_asyncio() -> None:
     print("{}", flush=True)
 
 
+def _on_asyncio_bare() -> None:
+    """asyncio's own bare protocol: what arrives is written, and nothing holds it back."""
+
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.write = transport.write
+
+        def data_received(self, data: bytes) -> None:
+            self.write(data)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=2000)
+        stopped = asyncio.Event()
+        print(server.sockets[0].getsockname()[1], flush=True)
+        _when_told({"held": held}, loop.call_soon_threadsafe, stopped.set)
+        await stopped.wait()
+        server.close()
+
+    asyncio.run(main())
+    print("{}", flush=True)
+
+
+def _on_trio() -> None:
+    """A task for each connection; `send_all` holds it back."""
+    import trio
+
+    async def serve(stream: Any) -> None:
+        async for piece in stream:
+            await stream.send_all(piece)
+
+    async def main() -> None:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=2000)
+        print(listeners[0].socket.getsockname()[1], flush=True)
+        async with trio.open_nursery() as nursery:
+            call = trio.lowlevel.current_trio_token().run_sync_soon
+            _when_told({"held": held}, call, nursery.cancel_scope.cancel)
+            await trio.serve_listeners(serve, listeners)
+
+    trio.run(main)
+    print("{}", flush=True)
+
+
+def _on_anyio() -> None:
+    """The same on anyio, whose loop is asyncio's unless it is told otherwise."""
+    import anyio
+
+    async def serve(stream: Any) -> None:
+        async with stream:
+            async for piece in stream:
+                await stream.send(piece)
+
+    async def main() -> None:
+        listener: Any = await anyio.create_tcp_listener(local_host="127.0.0.1", backlog=2000)
+        print(listener.extra(anyio.abc.SocketAttribute.local_port), flush=True)
+        async with anyio.create_task_group() as group:
+            call = asyncio.get_running_loop().call_soon_threadsafe
+            _when_told({"held": held}, call, group.cancel_scope.cancel)
+            await listener.serve(serve)
+
+    anyio.run(main)
+    print("{}", flush=True)
+
+
 SERVERS: dict[str, Callable[[], None]] = {
     "bare": lambda: _on_twisted(_bare),
     "plain": lambda: _on_twisted(_plain),
     "classic": lambda: _on_twisted(_classic),
     "coroutines": lambda: _on_twisted(_coroutines),
     "asyncio": _on_asyncio,
+    "protocol": _on_asyncio_bare,
+    "trio": _on_trio,
+    "anyio": _on_anyio,
 }
 
 

@@ -1,7 +1,8 @@
 """What is measured: stages that do as little as a stage can, so that what flow adds shows, and the readers of rows.
 
-Bare, native async and classic (2003) stages, in that order, then the peers' ways. What may live here: generators and
-readers without a clock. Which of them are compared is said in `work.py`.
+Bare, native async and classic (2003) stages, in that order, then what one writes by hand without a library. What may
+live here: generators and readers without a clock, made of the standard library, greenlet and flow. The ways of other
+libraries are in `peers_*.py`; which of them are compared is said in `work_*.py`.
 """
 
 from __future__ import annotations
@@ -9,31 +10,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import queue
-import random
-import sqlite3
-import tempfile
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from greenlet import greenlet
 
 import flow
-
-stream: Any = None
-MISSING = "not installed: pip install aiostream"
-"""What to say for a contestant that needs aiostream; empty when it is there."""
-try:
-    from aiostream import stream as stream
-
-    MISSING = ""
-except ModuleNotFoundError:
-    pass
-
 
 # --- Plain stages
 
@@ -57,6 +42,18 @@ def bare(source: Iterable[Any], depth: int) -> Iterable[Any]:
     for _ in range(depth):
         source = plain(source)
     return source
+
+
+def same(row: Any, *_: Any) -> Any:
+    """The cheapest function of a row. (aiostream hands it more than the row.)"""
+    return row
+
+
+def mapped(rows: Iterable[Any], depth: int) -> Iterable[Any]:
+    """The builtin `map`, nested: a call on each row, and no generator."""
+    for _ in range(depth):
+        rows = map(same, rows)
+    return rows
 
 
 def chained(source: flow.Stage[Any], depth: int, stage: Any = plain) -> flow.Stage[Any]:
@@ -123,6 +120,28 @@ async def aread(rows: AsyncIterable[Any]) -> tuple[int, Any]:
     return number, row
 
 
+async def atotal(rows: AsyncIterable[int]) -> tuple[int, int]:
+    """Number of rows, and their sum: for rows in no certain order."""
+    number, total = 0, 0
+    async for row in rows:
+        number += 1
+        total += row
+    return number, total
+
+
+async def turning_async(rows: Iterable[Any]) -> AsyncIterator[Any]:
+    """An async source that waits one turn of the loop before each row."""
+    for row in rows:
+        await asyncio.sleep(0)
+        yield row
+
+
+async def each_async(rows: Iterable[Any]) -> AsyncIterator[Any]:
+    """An async source that is always ready."""
+    for row in rows:
+        yield row
+
+
 # --- Classic stages: `yield source` waits until it has a row, next(source) takes it
 
 
@@ -146,19 +165,25 @@ def classic_chain(rows: int, depth: int) -> flow.Stage[Any]:
     return stage
 
 
-# --- aiostream
+def mixed_chain(rows: int, depth: int) -> flow.Stage[Any]:
+    """Plain, classic and async stages in turn."""
+    stage: flow.Stage[Any] = flow.wrap(range(rows))
+    for number in range(depth):
+        stage = (stage | plain, classic(stage), stage | native)[number % 3]
+    return stage
 
 
-def streamed(rows: int, depth: int) -> Any:
-    """`depth` operators of aiostream; the first one is the source."""
-    source = stream.iterate(range(rows))
-    for _ in range(depth - 1):
-        source = stream.map(source, _same)
-    return source
+# --- Waits
 
 
-def streamed_merge(*sources: AsyncIterable[Any]) -> Any:
-    return stream.merge(*sources)
+def turning(rows: Iterable[Any]) -> Iterator[Any]:
+    """A plain source that waits one turn of the loop before each row."""
+    for row in rows:
+        flow.cooperate()
+        yield row
+
+
+# --- Several inputs
 
 
 def parts(inputs: int, rows: int) -> list[range]:
@@ -166,33 +191,26 @@ def parts(inputs: int, rows: int) -> list[range]:
     return [range(first, rows, inputs) for first in range(inputs)]
 
 
-async def _part(rows: range) -> AsyncIterator[int]:
-    for row in rows:
-        yield row
+async def merged_by_hand(sources: Iterable[AsyncIterable[Any]]) -> AsyncIterator[Any]:
+    """A task for each input and one asyncio.Queue for all, bounded as `Merge` is: a row for each input."""
+    sources = list(sources)
+    held: asyncio.Queue[Any] = asyncio.Queue(len(sources))
+    end = object()
 
+    async def read_one(source: AsyncIterable[Any]) -> None:
+        async for row in source:
+            await held.put(row)
+        await held.put(end)
 
-def streamed_parts_of(combine: str, inputs: int, rows: int) -> Any:
-    """Those inputs, through aiostream's ``merge``, ``zip`` or ``chain``."""
-    return getattr(stream, combine)(*map(_part, parts(inputs, rows)))
-
-
-async def read_stream(source: Any) -> tuple[int, Any]:
-    async with source.stream() as rows:
-        return await aread(rows)
-
-
-async def stream_rows(source: Any) -> list[Any]:
-    async with source.stream() as rows:
-        return [row async for row in rows]
-
-
-async def stream_one() -> list[int]:
-    found: list[int] = await stream.list(stream.just(1))
-    return found
-
-
-def _same(row: Any, *_: Any) -> Any:
-    return row
+    tasks = [asyncio.create_task(read_one(source)) for source in sources]
+    left = len(tasks)
+    while left:
+        row = await held.get()
+        if row is end:
+            left -= 1
+        else:
+            yield row
+    await asyncio.gather(*tasks)
 
 
 # --- Concurrent calls
@@ -205,10 +223,6 @@ async def next_number(row: int, *_: Any) -> int:
 async def next_number_later(row: int, *_: Any) -> int:
     await asyncio.sleep(0)
     return row + 1
-
-
-def streamed_calls(f: Any, rows: int) -> Any:
-    return stream.map(stream.iterate(range(rows)), f, task_limit=8)
 
 
 async def calls_by_hand(f: Any, rows: int) -> AsyncIterator[int]:
@@ -227,36 +241,64 @@ def hundreds(rows: int) -> list[int]:
     return [100] * (rows // 100) + ([rows % 100] if rows % 100 else [])
 
 
-def streamed_parts(rows: int) -> Any:
-    return stream.flatmap(stream.iterate(hundreds(rows)), ticks, task_limit=8)
-
-
 # --- Buffers
 
 
-async def through_an_asyncio_queue(rows: int) -> tuple[int, Any]:
-    """A producer and a consumer as one writes them by hand: single rows, a bound of 64, and a mark at the end."""
-    held: asyncio.Queue[Any] = asyncio.Queue(64)
+async def through_queues(rows: int, depth: int) -> tuple[int, Any]:
+    """A pipeline of tasks as one writes it by hand: single rows, a bound of 64 between each two, a mark at the end."""
+    queues: list[asyncio.Queue[Any]] = [asyncio.Queue(64) for _ in range(depth)]
     end = object()
 
-    async def produce() -> None:
-        put = held.put
+    async def produce(after: asyncio.Queue[Any]) -> None:
+        put = after.put
         for row in range(rows):
             await put(row)
         await put(end)
 
-    producer = asyncio.create_task(produce())
-    get = held.get
+    async def hand_on(before: asyncio.Queue[Any], after: asyncio.Queue[Any]) -> None:
+        get, put = before.get, after.put
+        while (row := await get()) is not end:
+            await put(row)
+        await put(end)
+
+    tasks = [asyncio.create_task(produce(queues[0]))]
+    tasks += [asyncio.create_task(hand_on(*pair)) for pair in itertools.pairwise(queues)]
+    get = queues[-1].get
     number, last = 0, None
     while (row := await get()) is not end:
         last = row
         number += 1
-    await producer
+    await asyncio.gather(*tasks)
     return number, last
 
 
 def teed(rows: int) -> Iterator[Any]:
     return zip(*itertools.tee(range(rows)), strict=True)
+
+
+# --- Pushing
+
+
+async def push_in_turns(take: Callable[[int], object], rows: int, finish: Callable[[], object]) -> None:
+    """Calls `take` with each row, 64 times in each turn of the loop, and `finish` at the end."""
+    for first in range(0, rows, 64):
+        for row in range(first, min(first + 64, rows)):
+            take(row)
+        await asyncio.sleep(0)
+    finish()
+
+
+async def pushed_by_hand(rows: int) -> tuple[int, Any]:
+    held: asyncio.Queue[Any] = asyncio.Queue(1000)
+    end = object()
+    pushing = asyncio.create_task(push_in_turns(held.put_nowait, rows, lambda: held.put_nowait(end)))
+    get = held.get
+    number, last = 0, None
+    while (row := await get()) is not end:
+        last = row
+        number += 1
+    await pushing
+    return number, last
 
 
 # --- greenlet, by hand
@@ -279,7 +321,7 @@ def switched(rows: Iterable[Any]) -> Iterator[Any]:
     step()
 
 
-# --- Threads and queries
+# --- Threads
 
 
 def through_a_queue(source: Iterable[Any]) -> Iterator[Any]:
@@ -297,49 +339,3 @@ def through_a_queue(source: Iterable[Any]) -> Iterator[Any]:
     while (row := rows.get()) is not end:
         yield row
     thread.join()
-
-
-SQL = "select number, name, price from items order by number"
-
-_folder: tempfile.TemporaryDirectory[str] | None = None
-
-
-@cache
-def database(rows: int) -> Callable[[], sqlite3.Connection]:
-    """Opens a file with so many rows; it is made once, and removed at the end of the program."""
-    global _folder
-    if _folder is None:
-        _folder = tempfile.TemporaryDirectory(prefix="flow-bench-")
-    path = Path(_folder.name) / f"{rows}.db"
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("create table items (number integer primary key, name text, price real)")
-        connection.executemany("insert into items values (?, ?, ?)", ((n, f"item {n}", n / 7) for n in range(rows)))
-    connection.close()
-    return lambda: sqlite3.connect(path)
-
-
-def fetched(connect: Callable[[], sqlite3.Connection]) -> Iterator[Any]:
-    """The plain blocking loop."""
-    connection = connect()
-    try:
-        yield from connection.execute(SQL)
-    finally:
-        connection.close()
-
-
-# --- Lines
-
-
-@cache
-def text(lines: int) -> tuple[bytes, list[bytes]]:
-    """So many lines, and the same bytes in pieces of random size, as a socket may give them; the same in each run."""
-    chance = random.Random(2003)
-    data = b"\n".join(b"x" * chance.randrange(80) for _ in range(lines - 1)) + b"\nend"
-    pieces: list[bytes] = []
-    place = 0
-    while place < len(data):
-        size = chance.randint(1, 8192)
-        pieces.append(data[place : place + size])
-        place += size
-    return data, pieces

@@ -116,7 +116,7 @@ def as_json(results: Results, way: Way) -> str:
                 "rows": each.rows,
                 "seconds": each.seconds,
                 "ratios": each.ratios,
-                "goal": each.contestant.goal and each.contestant.goal.ratio,
+                "goal": each.contestant.goal and each.contestant.goal.most,
                 "met": each.met,
                 "trouble": each.trouble,
             }
