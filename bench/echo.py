@@ -47,22 +47,25 @@ def _on_twisted(protocol: Callable[[], Any]) -> None:
     factory.protocol = protocol()
     port = reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=2000)
     print(port.getHost().port, flush=True)
-    end = Ending(reactor)
+    end = Ending(reactor, port)
     _when_told({"held": held}, lambda f: reactor.callFromThread(f), end)
     reactor.run()
     print(json.dumps(left(reactor)), flush=True)
 
 
 class Ending:
-    """Stops the reactor when all connections have gone, or after 10 seconds."""
+    """Stops the reactor when all connections have gone and nothing is left of them, or after 10 seconds."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, port: Any) -> None:
         self._reactor = reactor
+        self._port = port  # it looks like a connection: it has a getPeer, too
         self._turns = 0
 
     def __call__(self) -> None:
         self._turns += 1
-        if self._turns == 1000 or not any(hasattr(reader, "getPeer") for reader in self._reactor.getReaders()):
+        readers = [each for each in self._reactor.getReaders() if each is not self._port]
+        gone = not any(hasattr(reader, "getPeer") for reader in readers)
+        if self._turns == 1000 or (gone and not any(left(self._reactor).values())):
             self._reactor.callLater(0, self._reactor.stop)
         else:
             self._reactor.callLater(0.01, self)

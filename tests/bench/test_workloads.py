@@ -1,7 +1,6 @@
 """The workloads of the benchmarks do the same work in each of their ways, and end with nothing left over.
 
-No time is looked at. The databases and servers that the edges need are not started: where the others are measured, so
-are they.
+No time is looked at. No PostgreSQL is started, and of the echo servers each answers three connections only.
 """
 
 from __future__ import annotations
@@ -9,16 +8,19 @@ from __future__ import annotations
 import pytest
 
 from bench import measure as measuring
+from bench.echo import SERVERS, Load
 from bench.jobs import missing
 from bench.measure import Contestant, Goal, Measured, Way, Workload, measure
 from bench.work import workloads
 
-SERVERS = {"echo", "query-postgresql"}
+STARTED = {"echo", "query-postgresql"}
+"""What starts servers, each for the rest of the program."""
+
 EVERY = workloads()
 FEW = Way(rows=200, rounds=1, pin=False)
 
 
-@pytest.mark.parametrize("workload", [each for each in EVERY if each.name not in SERVERS], ids=lambda each: each.name)
+@pytest.mark.parametrize("workload", [each for each in EVERY if each.name not in STARTED], ids=lambda each: each.name)
 def test_all_who_are_here_agree(workload: Workload) -> None:
     """Each contestant whose library is installed does the work, and gives what the reference gives."""
     for each in measure(workload, FEW, progress=lambda _: None):
@@ -26,12 +28,26 @@ def test_all_who_are_here_agree(workload: Workload) -> None:
         assert bool(each.seconds) == (not each.trouble)
 
 
+@pytest.mark.parametrize("kind", SERVERS)
+def test_each_echo_server_answers(kind: str) -> None:
+    """What is sent comes back, from every kind of server, and the server ends when it is told to."""
+    if kind not in ("asyncio", "protocol"):
+        pytest.importorskip(kind if kind in ("trio", "anyio") else "twisted")
+    load = Load(kind, connections=3)
+    try:
+        assert load.go(trips=12, seconds=20) == 12
+        assert load.wrong == 0
+    finally:
+        load.close()
+    assert load.server.returncode == 0
+
+
 def test_flow_needs_no_other_library() -> None:
     """In each workload flow takes part, whatever is not installed; only the servers on Twisted need that."""
     for workload in EVERY:
         ours = [each for each in workload.contestants if each.name.startswith("flow")]
         assert ours
-        if workload.name not in SERVERS:
+        if workload.name not in STARTED:
             assert not any(each.missing for each in ours)
 
 
