@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import chain, cycle
@@ -20,7 +21,6 @@ from .jobs import library
 __all__ = [
     "by_hand",
     "cut",
-    "pieces_alone",
     "received",
     "repeated",
     "repeated_pieces",
@@ -88,22 +88,15 @@ def repeated_pieces(lines: int) -> Iterator[bytes]:
         yield from cut(block, sizes)
 
 
-def pieces_alone(lines: int) -> tuple[int, Any]:
-    """What making the pieces costs, and to look for the ends of lines in them."""
-    number = 0
-    for piece in repeated_pieces(lines):
-        number += piece.count(b"\n")
-    return number, _last_line(lines)
-
-
-def _last_line(lines: int) -> bytes:
-    *_, block = whole_blocks(lines)
-    return block[:-1].rpartition(b"\n")[2]
-
-
 def split(lines: int) -> tuple[int, Any]:
-    """What `bytes.split` does with whole blocks: nothing is left over between two of them."""
-    return p.read(chain.from_iterable(block[:-1].split(b"\n") for block in whole_blocks(lines)))
+    """What `bytes.split` does with whole blocks: nothing is left over between two of them.
+
+    The pieces are made here as well, and left: only what is done with them is to be compared.
+    """
+    pieces = repeated_pieces(lines)
+    found = p.read(chain.from_iterable(block[:-1].split(b"\n") for block in whole_blocks(lines)))
+    deque(pieces, maxlen=0)
+    return found
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -58,7 +58,6 @@ def _lines() -> Iterator[Workload]:
             Contestant("bytes.split of whole megabytes", plainly(framing.split)),
             Contestant("flow: wrap(pieces) | lines()", awaiting(_framed_long), goal=LINES),
             Contestant("by hand: split, and keep the rest", looping(_by_hand_long)),
-            Contestant("the pieces alone, and their count(b'\\n')", plainly(framing.pieces_alone)),
         ],
         share=25,
         unit="line",
@@ -175,7 +174,7 @@ def _connections() -> Iterator[Workload]:
             Contestant(title, partial(_echoed, kind), goal=goal, missing=missing(needs) if needs else "")
             for kind, title, needs, goal in kinds
         ],
-        share=0.03,
+        share=0.02,
         unit="trip",
         threads=True,
     )

@@ -261,7 +261,7 @@ def _calls() -> Iterator[Workload]:
                 ),
                 peer("streamz", "streamz: map_async(parallelism=8)", coroutine(partial(push.streamz_calls, f))),
             ],
-            share=0.2,
+            share=0.1,
         )
     f = p.next_number_later
     unordered: dict[str, Any] = {"ordered": False}
@@ -286,7 +286,7 @@ def _calls() -> Iterator[Workload]:
             peer("reactivex", "reactivex: merge(max_concurrent=8)", coroutine(partial(push.reactivex_calls, f))),
             peer("twisted", "Twisted: a Cooperator, 8 tasks", coroutine(partial(push.cooperator_calls, f)), share=0.1),
         ],
-        share=0.2,
+        share=0.1,
         normal=totals,
     )
 

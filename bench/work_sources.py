@@ -87,7 +87,9 @@ def _pushed() -> Iterator[Workload]:
         [
             Contestant("by hand: put_nowait, await get", coroutine(p.pushed_by_hand)),
             Contestant("flow: Callback.result, async for", coroutine(_through_a_callback)),
-            Contestant("flow: Callback.result, .blocks()", coroutine(partial(_through_a_callback, reading_blocks))),
+            Contestant(
+                "flow: Callback.result, .blocks()", coroutine(partial(_through_a_callback, reader=reading_blocks))
+            ),
             peer("reactivex", "reactivex: Subject (no reader waits)", _pushing(push.reactivex_pushed), share=0.5),
             peer("streamz", "streamz: emit, sink (no reader waits)", _pushing(push.streamz_pushed), share=0.2),
         ],
@@ -95,11 +97,10 @@ def _pushed() -> Iterator[Workload]:
     )
 
 
-async def _through_a_callback(*arguments: Any) -> Any:
-    *reader, rows = arguments
+async def _through_a_callback(rows: int, reader: Any = p.aread) -> Any:
     ticks: flow.Callback[int] = flow.Callback(limit=1000)
     pushing = asyncio.create_task(p.push_in_turns(ticks.result, rows, ticks.finish))
-    result = await (reader[0] if reader else p.aread)(ticks)
+    result = await reader(ticks)
     await pushing
     return result
 
