@@ -15,7 +15,7 @@ import flow
 from . import peers_pull as pull
 from . import peers_push as push
 from . import pieces as p
-from .jobs import Job, awaiting, coroutine, looping, peer, plainly, reading, reading_blocks, stages
+from .jobs import awaiting, coroutine, looping, peer, plainly, reading, reading_blocks, stages
 from .measure import Contestant, Goal, Workload
 
 __all__ = ["chains"]
@@ -225,7 +225,7 @@ def _async() -> Iterator[Workload]:
                     reading(partial(_async_stages, depth)),
                     goal=ASYNC_STAGE.get(depth),
                 ),
-                Contestant("flow: the same, read by a plain stage", _counting_all(partial(_async_stages, depth))),
+                Contestant("flow: the same, read by a plain stage", awaiting(partial(_counted_async, depth))),
             ],
             share=0.05 if depth <= 3 else 0.01,
             normal=_number,
@@ -236,11 +236,8 @@ def _async_stages(depth: int, rows: int) -> flow.Stage[Any]:
     return p.chained(flow.wrap(range(rows)), depth, p.native)
 
 
-def _counting_all(make: Any) -> Any:
-    def prepare(rows: int) -> Job:
-        return awaiting(lambda rows: make(rows) | p.counting)(rows)
-
-    return prepare
+def _counted_async(depth: int, rows: int) -> flow.Stage[Any]:
+    return _async_stages(depth, rows) | p.counting
 
 
 def _mixed() -> Iterator[Workload]:
