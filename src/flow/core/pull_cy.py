@@ -82,8 +82,8 @@ class Fair:
         self.clock: Callable[[], float] = strand.loop.clock
         self.quick: float = self.run.slice / 32
         self.most = most
-        self.size = 1
-        self.left = 1
+        self.size = 2 if type(rows) in _STAY_ENDED else 1  # the pieces are those of `pieces`
+        self.left = self.size
         self.then: float = self.clock()
 
     def __iter__(self) -> Iterator[Any]:
@@ -107,7 +107,7 @@ class Fair:
         now: float = self.clock()
         deadline: float = self.run.deadline
         if now - self.then < self.quick and now < deadline:
-            if self.size < self.most:
+            if self.size <= self.most:
                 self.size += self.size
         else:
             self.size = 1

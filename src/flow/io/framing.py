@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any, AnyStr, Literal, overload
 
 from ..core.source import is_a
@@ -122,7 +123,14 @@ class LineBreak(Pipe[Any]):
         super().__init__(stage_of(pieces), stage, f"LineBreak({delimiter!r})")
 
 
-def _lines(delimiter: Any, limit: int | None, trailing: str, keepends: bool, pieces: Iterable[Any]) -> Generator[Any]:
+def _lines(delimiter: Any, limit: int | None, trailing: str, keepends: bool, pieces: Iterable[Any]) -> Iterator[Any]:
+    # The lines of a piece are a list already: they are handed on at the speed of itertools, without a step for each.
+    return chain.from_iterable(_in_blocks(delimiter, limit, trailing, keepends, pieces))
+
+
+def _in_blocks(
+    delimiter: Any, limit: int | None, trailing: str, keepends: bool, pieces: Iterable[Any]
+) -> Generator[list[Any]]:
     held: list[Any] = []  # the unfinished line, in pieces: joined once, when its end is found
     size = 0
     empty: Any = None
@@ -142,28 +150,29 @@ def _lines(delimiter: Any, limit: int | None, trailing: str, keepends: bool, pie
                 tail = tail[-keep:]
             size -= len(tail)
             piece = tail + piece
-        first, *rest = piece.split(delimiter)
-        if limit is not None and size + len(first) > limit and (rest or size + len(first) >= limit + len(delimiter)):
+        found = piece.split(delimiter)
+        first, last = found[0], found.pop()
+        if limit is not None and size + len(first) > limit and (found or size + len(first) >= limit + len(delimiter)):
             raise _too_long(held, first, empty, limit)
-        if not rest:
+        if not found:
             if first:
                 held.append(first)
                 size += len(first)
             continue
-        held.append(first)
+        if held:
+            held.append(first)
+            found[0] = empty.join(held)
+        late = None  # the first line that is too long: those before it come first
+        if limit is not None and len(piece) > limit:
+            late = next((place for place, line in enumerate(found) if place and len(line) > limit), None)
         if keepends:
-            held.append(delimiter)
-        yield empty.join(held) if len(held) > 1 else first
-        last = rest.pop()
-        if limit is not None or keepends:
-            for line in rest:
-                if limit is not None and len(line) > limit:
-                    raise _too_long([], line, empty, limit)
-                yield line + delimiter if keepends else line
-            if limit is not None and len(last) >= limit + len(delimiter):
-                raise _too_long([], last, empty, limit)
+            yield [line + delimiter for line in found[:late]]
         else:
-            yield from rest
+            yield found if late is None else found[:late]
+        if late is not None and limit is not None:
+            raise _too_long([], found[late], empty, limit)
+        if limit is not None and len(last) >= limit + len(delimiter):
+            raise _too_long([], last, empty, limit)
         held = [last] if last else []
         size = len(last)
     if size:
@@ -173,7 +182,7 @@ def _lines(delimiter: Any, limit: int | None, trailing: str, keepends: bool, pie
         if trailing == "error":
             raise ValueError(f"the last line has no {delimiter!r} behind it: {line[:60]!r}")
         if trailing == "row":
-            yield line
+            yield [line]
 
 
 def _chunks(size: int, trailing: str, pieces: Iterable[Any]) -> Generator[Any]:
