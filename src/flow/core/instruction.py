@@ -33,6 +33,7 @@ class Loop(Protocol):
     """The few things flow asks of an event loop (`flow.loops.base` says what each must do)."""
 
     name: str
+    native: bool
     thread: int
     used: float
     entered: float

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from types import CoroutineType, TracebackType
+from types import CodeType, CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
 from greenlet import getcurrent, greenlet
@@ -184,12 +184,12 @@ def _traceback_to_keep(error: BaseException) -> TracebackType | None:
     """
     pauses, where = 0, error.__traceback__
     while where is not None:
-        pauses += where.tb_frame.f_code is _PAUSE
+        pauses += where.tb_frame.f_code in _pausing
         where = where.tb_next
     return error.__traceback__ if pauses < _MOST_PAUSES else None
 
 
-_PAUSE = MicroThread.pause.__code__
+_pausing: set[CodeType] = {MicroThread.pause.__code__}  # and `wait`, which does it in place
 
 
 def unwanted(instruction: Any) -> None:
@@ -245,10 +245,17 @@ def wait(instruction: Any, /) -> Any:
             for url in urls:
                 yield flow.wait(fetch(url))      # fetch is an async function; this is a plain generator
     """
+    thread: Any = getcurrent()
+    if type(thread) is MicroThread and thread.cancelled is None and sys.exception() is None:
+        thread.handling = None  # MicroThread.pause, in place
+        return thread.parent.switch(instruction)
     strand = current()
     if strand is None:
         raise _not_ready("flow.wait()", instruction)
     return strand.pause(instruction)
+
+
+_pausing.add(wait.__code__)
 
 
 def wait_out(strand: Strand, done: Callable[[], bool], signal: Signal | None = None) -> None:

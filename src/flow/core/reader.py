@@ -142,18 +142,29 @@ def handed_to(take: Callable[[Any], object]) -> Callable[[MicroThread], None]:
 # Reading a run with `async for` and `await`
 
 
+_Coroutine: Any = CoroutineType  # as Any: compared with it, an instruction stays one of unknown type to type checkers
+
+
 async def settle(run: Run, outcome: Any, once: bool = False) -> Any:
     """Obeys instructions, natively in the task that asks, until the run has a row (ROW) or has ended (None).
 
     What ends it is raised here: the chain's own error, or what was raised at a wait and travelled through it. `once`:
     obeys one, and gives what the chain came back with. The way of every wait: it calls no coroutine that it need not.
     """
-    thread, loop = run.thread, run.loop
-    assert thread is not None
+    loop, clock, slice = run.loop, run.loop.clock, run.slice
+    thread: Any = run.thread
+    quick = loop.native and run.stops is None
     while outcome is not ROW and outcome is not None:
-        loop.leave()
+        if loop.inside:  # Loop.leave, in place
+            loop.inside = False
+            loop.used = used = loop.used + clock() - loop.entered
+            if used > 0.001 and not loop.marked:
+                loop.mark()
         try:
-            value = await loop.awaitable_for(outcome, thread)
+            if quick and type(outcome) is _Coroutine and thread.handling is None:
+                value = await outcome
+            else:
+                value = await loop.awaitable_for(outcome, thread)
         except GeneratorExit:
             # The coroutine that reads is being destroyed: it must not wait again, so callbacks finish the run.
             run.abandoned = True
@@ -167,8 +178,15 @@ async def settle(run: Run, outcome: Any, once: bool = False) -> Any:
                 thread.doubted = True
             outcome = thread.step_error(error)
         else:
-            run.deadline = loop.enter(run.slice)
-            outcome = thread.step(value)
+            loop.inside = True  # Loop.enter, in place
+            loop.slice = slice
+            left = slice - loop.used
+            loop.entered = entered = clock()
+            run.deadline = entered + (left if left > slice / 4 else slice / 4)
+            hub = getcurrent()  # MicroThread.step, in place
+            if thread.parent is not hub:
+                thread.parent = hub
+            outcome = thread.switch(value)
         if thread.doubted and (outcome is ROW or outcome is None):
             # The chain goes on although a cancel went into it. That is right if a cancel scope inside it took the
             # cancel, and wrong if a stage swallowed one that came from around the run: only the loop knows.

@@ -40,6 +40,7 @@ class AsyncioLoop(BaseLoop):
     """A running asyncio event loop."""
 
     name = "asyncio"
+    native = True
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(get_ident())

@@ -27,6 +27,7 @@ class TrioLoop(BaseLoop):
     """The trio run of this thread."""
 
     name = "trio"
+    native = True
 
     def __init__(self) -> None:
         super().__init__(get_ident())

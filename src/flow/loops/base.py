@@ -47,6 +47,8 @@ class BaseLoop:
     """One event loop, as flow sees it. There is one object for each running loop."""
 
     name = "a loop"
+    native = False
+    """Does the task that reads await a coroutine as it is? (Where no cleanup and no stop must be able to end that.)"""
     clock: Callable[[], float] = staticmethod(perf_counter)
     """What slices are measured with: processor time is what counts there, not the loop's own clock."""
 
