@@ -100,6 +100,7 @@ def _pauses() -> Iterator[Workload]:
         "giving the loop one turn",
         [
             Contestant("native: await asyncio.sleep(0)", _sleeping),
+            Contestant("greenlet: a switch and back, and no loop", _switching),
             Contestant("flow: flow.cooperate()", awaiting(partial(_pausing, 0, flow.cooperate))),
             Contestant(
                 "flow: flow.wait(asyncio.sleep(0))",
@@ -124,6 +125,17 @@ def _pauses() -> Iterator[Workload]:
         share=0.02,
         unit="pause",
     )
+
+
+def _switching(pauses: int) -> Job:
+    """What pausing a stack costs at least: away from it, and back."""
+
+    def job() -> list[int]:
+        for _ in p.switched(range(pauses)):
+            pass
+        return [pauses]
+
+    return job
 
 
 def _turns(turns: int) -> Job:

@@ -206,9 +206,14 @@ def _classic() -> Iterator[Workload]:
                 Contestant(
                     "flow: await stage", awaiting(partial(p.classic_chain, depth=depth)), goal=CLASSIC.get(depth)
                 ),
+                Contestant("no flow: the same generators, in islice", plainly(partial(_by_hand, depth))),
             ],
             share=0.05 if depth <= 3 else 0.02,
         )
+
+
+def _by_hand(depth: int, rows: int) -> list[Any]:
+    return list(p.classic_by_hand(range(rows), depth))
 
 
 def _async() -> Iterator[Workload]:

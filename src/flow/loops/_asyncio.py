@@ -28,8 +28,12 @@ _NATIVE = frozenset({CoroutineType, asyncio.Future, asyncio.Task})
 
 
 @coroutine
-def _one_turn() -> Generator[None, None, None]:
+def _one_turn(loop: AsyncioLoop) -> Generator[None, None, None]:
+    """The task goes on in the loop's next turn, whose count it begins anew, unless `_next_turn` is to come and does."""
     yield
+    if not loop.marked:
+        loop.lent = False
+        loop.used = 0.0
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
@@ -46,7 +50,7 @@ class AsyncioLoop(BaseLoop):
         super().__init__(get_ident())
         self.loop = loop
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._lent = False  # a task has the next turn, and is not in the queue
+        self.lent = False  # a task has the next turn, and is not in the queue
         clock = getattr(loop, "slice_clock", None)  # a virtual loop measures slices in steps, so that tests repeat
         if clock is not None:
             self.clock = clock
@@ -106,17 +110,16 @@ class AsyncioLoop(BaseLoop):
         if type(instruction) in _NATIVE:
             awaitable: Awaitable[Any] = instruction
             return awaitable
-        if instruction is TURN and not self._lent and not self._queue:
-            # Nobody else wants the next turn, so nobody need call us there: the task itself goes on in it, after
-            # `_next_turn`. Whoever wants a turn meanwhile queues for the one after that.
-            self._lent = True
-            self.mark()
-            return _one_turn()
+        if instruction is TURN and not self.lent and not self._queue:
+            # Nobody else wants the next turn, so nobody need call us there: the task itself goes on in it. Who wants a
+            # turn meanwhile queues for the one after that.
+            self.lent = True
+            return _one_turn(self)
         return self._obey(instruction, strand)
 
     def _next_turn(self) -> None:
-        if self._lent:
-            self._lent = False
+        if self.lent:
+            self.lent = False
             self.marked = False
             self.used = 0.0
             if self._queue:
@@ -219,7 +222,7 @@ class ScriptLoop(AsyncioLoop):
         BaseLoop.__init__(self, get_ident())
         self._factory = factory or asyncio.new_event_loop
         self._tasks = set()
-        self._lent = False
+        self.lent = False
         self._servant: asyncio.Task[None] | None = None
         self._asked: asyncio.Future[tuple[Any, Strand]] | None = None
         self._outcome: tuple[Any, BaseException | None] | None = None
