@@ -91,6 +91,10 @@ examples: $(STAMPS)/dev build ## run every program in examples/ as a test
 bench: $(STAMPS)/bench build ## measure flow beside other libraries (ARGS goes to the benchmarks)
 	$(RUN) bench $(ARGS)
 
+.PHONY: counts
+counts: $(STAMPS)/bench build ## count instructions of the hot paths, where valgrind is installed (ARGS=--keep keeps them)
+	$(RUN) bench.counts $(ARGS)
+
 .PHONY: clean
 clean: ## remove the environments and all that was built or cached
 	rm -rf .venv .venv-* build dist site src/*.egg-info .coverage .coverage.* htmlcov
