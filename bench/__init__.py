@@ -6,5 +6,8 @@ whatever it measures. What is checked is that all contestants of a workload give
 What lives here: `measure` (how a time is taken, and goals), `pieces` (the stages and readers that are measured),
 `framing` (bytes), `databases`, `echo` (servers), `peers_pull` and `peers_push` (the ways of other libraries), `jobs`
 (what makes a job of them), `work` and `work_*` (the list of workloads, by group), `report` (the table and the JSON),
-`__main__` (the command line). Nothing here imports flow's internals: what is measured is what a user can write.
+`memory`, `lateness` and `imports` (what is measured beside rows; `other` says what they give), `charts` (pictures out
+of the JSON), `counts` and `paths` (instructions of the hot paths), `machine` (on what it ran), `__main__` (the command
+line). `results` has what the book shows. Nothing here imports flow's internals, but for the name of its build: what is
+measured is what a user can write.
 """

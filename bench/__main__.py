@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from time import perf_counter
 
-from .measure import Way, measure, on_one_core
+from .charts import draw
+from .imports import IMPORTS
+from .lateness import LATENESS
+from .measure import Measured, Way, Workload, measure, on_one_core
+from .memory import MEMORY
+from .other import Figures, Other
 from .report import Progress, as_json, header, table
 from .work import workloads
+
+OTHERS = [MEMORY, LATENESS, IMPORTS]
+"""What is measured beside rows, in the order of the table."""
 
 
 def _positive(text: str) -> int:
@@ -24,7 +33,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m bench",
         description="Measures flow beside bare generators, native async generators, aiostream and Twisted, in one run.",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rows and rounds: about 15 seconds")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and rounds: about 40 seconds")
     parser.add_argument(
         "--only", metavar="NAME", action="append", help="this workload, or all with NAME in theirs; may be repeated"
     )
@@ -32,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=_positive, help="rows of the longest workloads (default 1,000,000)")
     parser.add_argument("--rounds", type=_positive, help="samples of each contestant, at least (default 5)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every sample to FILE")
+    parser.add_argument("--charts", metavar="DIR", type=Path, help="draw charts of what was measured into DIR")
     parser.add_argument("--no-pin", action="store_true", help="do not keep the process on one core")
     parser.add_argument("--cpu", action="store_true", help="processor time in place of wall time: for a busy machine")
     return parser.parse_args()
@@ -44,11 +54,12 @@ def _is_asked(name: str, asked: list[str], every: set[str]) -> bool:
 
 def main() -> int:
     asked = _arguments()
-    every = workloads()
+    every: list[Workload | Other] = [*workloads(), *OTHERS]
     if asked.list:
         print("\n".join(f"{each.name:<16} {each.title}" for each in every))
         return 0
-    chosen = [each for each in every if not asked.only or _is_asked(each.name, asked.only, {it.name for it in every})]
+    names = {each.name for each in every}
+    chosen = [each for each in every if not asked.only or _is_asked(each.name, asked.only, names)]
     if not chosen:
         print(f"no workload is called so; there are: {', '.join(each.name for each in every)}", file=sys.stderr)
         return 2
@@ -59,18 +70,25 @@ def main() -> int:
         text = header(pinning, way)  # said as it is done, and done again around each workload
     print(text, end="\n\n", flush=True)
     progress = Progress(len(chosen))
-    results = []
+    results: list[tuple[Workload, list[Measured]]] = []
+    others: list[tuple[Other, list[Figures]]] = []
     try:
-        for workload in chosen:
-            tell = progress.begin(workload.name)
-            results.append((workload, measure(workload, way, tell)))
+        for each in chosen:
+            tell = progress.begin(each.name)
+            if isinstance(each, Other):
+                others.append((each, each.measure(asked.quick, tell)))
+            else:
+                results.append((each, measure(each, way, tell)))
     except KeyboardInterrupt:
         print("interrupted: this is what was measured before", file=sys.stderr)
     progress.end()
-    print(table(results))
+    print(table(results, others))
     print(f"\n{perf_counter() - start:.0f} seconds")
+    found = as_json(results, way, others)
     if asked.json is not None:
-        asked.json.write_text(as_json(results, way), encoding="utf-8")
+        asked.json.write_text(found, encoding="utf-8")
+    if asked.charts is not None:
+        draw(json.loads(found), asked.charts)
     return 0
 
 

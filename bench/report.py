@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import json
-import platform
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any, TextIO
 
-import flow
-from flow._build import running
-
+from .machine import facts
 from .measure import Measured, Way, Workload
+from .other import OtherResults, other_as_json, other_table
 
 __all__ = ["Progress", "as_json", "header", "table"]
 
 Results = list[tuple[Workload, list[Measured]]]
 
 
-def _versions() -> dict[str, str]:
-    found = {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "platform": platform.platform(),
-    }
-    found["flow"] = flow.__version__
-    found["build"] = running().name
-    for name in ("greenlet", "aiostream"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
 def header(pinning: str, way: Way) -> str:
-    found = _versions()
+    found = facts()
     return "\n".join(
         [
-            f"flow {found['flow']} ({found['build']} core) on {found['python']}, {found['platform']}",
+            f"flow {found['flow']} ({found['build']} core) on {found['python']}",
+            f"{found['platform']}, {found['processor']}, {found['cores']} cores",
             f"greenlet {found['greenlet']}, aiostream {found['aiostream']}; event loop: asyncio",
             f"{way.rows:,} rows at most, {way.rounds} rounds, {pinning}; workloads with threads (+) are never pinned.",
             f"{'Processor' if way.processor else 'Wall'} time; gc.collect() before each sample; the collector is on.",
@@ -53,8 +37,8 @@ def header(pinning: str, way: Way) -> str:
 COLUMNS = ("rows", "ns a row", "ratio", "min-max", "added", "goal")
 
 
-def table(results: Results) -> str:
-    """Plain text, one group for each workload."""
+def table(results: Results, others: OtherResults) -> str:
+    """Plain text, one group for each workload; below them what is measured beside rows."""
     lines: list[str] = []
     for workload, every in results:
         mark = " +" if workload.threads else ""
@@ -67,7 +51,10 @@ def table(results: Results) -> str:
             lines.append("")
         lines.append(title)
         lines += [_row(each, place == 0) for place, each in enumerate(every)]
+    if others:
+        lines += [*([""] if lines else []), other_table(others)]
     goals = [each.met for _, every in results for each in every if each.met is not None]
+    goals += [each.met for _, every in others for each in every if each.met is not None]
     if goals:
         lines += ["", f"{sum(goals)} of {len(goals)} goals met."]
     return "\n".join(lines)
@@ -105,17 +92,17 @@ def _goal(each: Measured) -> str:
     return said if each.rows >= goal.rows else f"{said} (set for {goal.rows:,} rows)"
 
 
-def as_json(results: Results, way: Way) -> str:
-    """Every sample, so that other questions can be asked of it."""
-    found: dict[str, Any] = {"versions": _versions(), **asdict(way), "workloads": []}
+def as_json(results: Results, way: Way, others: OtherResults) -> str:
+    """Every sample, so that other questions can be asked of it; in few enough digits and lines to be kept."""
+    found: dict[str, Any] = {"versions": facts(), **asdict(way), "workloads": []}
     for workload, every in results:
         group: dict[str, Any] = {"name": workload.name, "title": workload.title, "unit": workload.unit}
         group["contestants"] = [
             {
                 "name": each.contestant.name,
                 "rows": each.rows,
-                "seconds": each.seconds,
-                "ratios": each.ratios,
+                "seconds": _rounded(each.seconds),
+                "ratios": _rounded(each.ratios),
                 "goal": each.contestant.goal and each.contestant.goal.most,
                 "met": each.met,
                 "trouble": each.trouble,
@@ -123,7 +110,17 @@ def as_json(results: Results, way: Way) -> str:
             for each in every
         ]
         found["workloads"].append(group)
-    return json.dumps(found, indent=1)
+    found["other"] = other_as_json(others)
+    return SAMPLES.sub(lambda many: re.sub(r"\s+", " ", many[0]), json.dumps(found, indent=1)) + "\n"
+
+
+SAMPLES = re.compile(r"(?<=\[)\n\s+[-\d.e]+(?:,\s+[-\d.e]+)*\s+(?=\])")
+"""Numbers in a list: they are written on one line, not on one each."""
+
+
+def _rounded(samples: list[float]) -> list[float]:
+    """More than five digits are noise."""
+    return [float(f"{each:.5g}") for each in samples]
 
 
 class Progress:

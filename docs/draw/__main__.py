@@ -1,19 +1,28 @@
-"""Draws the pictures of the book, and writes its table of operators: `python docs/draw` puts them in their places.
+"""Draws the pictures of the book, and writes its tables of operators and of speed: `python docs/draw` places them.
 
     python docs/draw FOLDER     # below another folder than docs/, to compare
 
-They are committed, so that the pages can be read without this; tests/docs/test_book.py and test_operators.py hold that
-they are what this makes.
+They are committed, so that the pages can be read without this; tests/docs/test_book.py and test_operators.py, and
+tests/bench/test_charts.py, hold that they are what this makes. The figures of the charts are those of bench/results.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import operators
 import stacks
 import timelines
+
+DOCS = Path(__file__).parents[1]
+sys.path.insert(0, str(DOCS.parent))
+
+from bench import charts  # noqa: E402 (what a chart of the benchmarks shows is said there)
+
+FIGURES = json.loads(charts.KEPT.read_text(encoding="utf-8"))
 
 PICTURES = {
     "design/engine.svg": timelines.engine,
@@ -22,6 +31,8 @@ PICTURES = {
     "pictures/requests.svg": timelines.requests,
     "pictures/stack.svg": stacks.stack,
     "reference/operators.md": operators.page,
+    "design/speed.md": lambda: charts.page((DOCS / "design" / "speed.md").read_text(encoding="utf-8"), FIGURES),
+    **{f"pictures/{name}": partial(chart, FIGURES) for name, chart in charts.CHARTS.items()},
 }
 
 
@@ -33,4 +44,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1])
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS)

@@ -6,6 +6,7 @@ Each picture has a white ground, so that it can be read wherever a page is shown
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 INK, SOFT, LINE = "#222", "#555", "#9db7d6"
@@ -19,8 +20,10 @@ Colours = list[tuple[str, str]]
 class Drawing:
     """The parts of one picture, in the order in which they are drawn."""
 
-    def __init__(self, title: str, width: int, height: int) -> None:
+    def __init__(self, title: str, width: int, height: int, description: str = "") -> None:
         self.title = title
+        self.description = description
+        """What the picture shows, in words, for who has it read out."""
         self.width = width
         self.height = height
         self.parts: list[str] = []
@@ -75,6 +78,18 @@ class Drawing:
         self.parts.append(f'<circle cx="{x:g}" cy="{y:g}" r="13" fill="{colour}"/>')
         self.text(x, y + 4, label, size=11, anchor="middle", colour="#fff")
 
+    def curve(self, points: Sequence[tuple[float, float]], colour: str, *, dashed: bool = False) -> None:
+        """A line through points, each with a mark: filled, or an open one where the line is dashed."""
+        dashes = ' stroke-dasharray="6 4"' if dashed else ""
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self.parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
+        for x, y in points:
+            self.mark(x, y, colour, hollow=dashed)
+
+    def mark(self, x: float, y: float, colour: str, *, hollow: bool = False) -> None:
+        fill = "#fff" if hollow else colour
+        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{fill}" stroke="{colour}" stroke-width="2"/>')
+
     def line(
         self, x1: float, y1: float, x2: float, y2: float, *, arrow: bool = True, colour: str = INK, dashed: bool = False
     ) -> None:
@@ -98,10 +113,11 @@ class Drawing:
             x += 44 + 7 * len(label)
 
     def svg(self) -> str:
+        described = f"<desc>{escape(self.description)}</desc>\n" if self.description else ""
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
             f'height="{self.height}" font-family="sans-serif">\n'
-            f"<title>{escape(self.title)}</title>\n"
+            f"<title>{escape(self.title)}</title>\n{described}"
             '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="6" refY="3" orient="auto">'
             f'<path d="M0,0 L7,3 L0,6 z" fill="{INK}"/></marker></defs>\n'
             f'<rect width="{self.width}" height="{self.height}" fill="#fff"/>\n'
