@@ -8,6 +8,9 @@ The figures are kept in `counts.json`, by the minor version of Python and by the
 one build of Python: another compiler, or another patch release, counts other instructions. So against figures of
 another build of Python nothing is judged.
 
+One process does the same each time, to the instruction; but where its memory lies, and which paths ran before, moves a
+figure by up to 3 percent.
+
 What may live here: running valgrind, and the comparison. The paths themselves are in `paths.py`.
 """
 

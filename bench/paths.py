@@ -104,17 +104,17 @@ async def _lines(rows: int) -> None:
 
 
 PATHS = [
-    Path("plain-1", "a row through 1 plain stage", 20_000, _chain(1)),
+    Path("plain-1", "a row through 1 plain stage", 40_000, _chain(1)),
     Path("plain-10", "a row through 10 plain stages", 5_000, _chain(10)),
     Path("classic", "a row through 1 classic stage", 1_000, _classic),
     Path("async-for", "a step of `async for`", 1_000, _async_for),
     Path("blocks", "a row of `.blocks()`", 20_000, _blocks),
     Path("merge", "a row of two ready inputs merged", 1_000, _merge),
-    Path("buffer", "a row through a buffer, `await`", 10_000, _buffer),
+    Path("buffer", "a row through a buffer, `await`", 30_000, _buffer),
     Path("pause", "a pause and going on: flow.wait(asyncio.sleep(0))", 300, _pause),
     Path("turn", "a turn for the loop: flow.cooperate()", 300, _turn),
     Path("run", "start and end of a run of one row", 200, _run),
-    Path("lines", "a line out of pieces", 5_000, _lines, text),
+    Path("lines", "a line out of pieces", 40_000, _lines, text),
 ]
 
 
