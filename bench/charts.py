@@ -25,7 +25,7 @@ sys.path.append(str(ROOT / "docs" / "draw"))  # which is no package; at the end,
 import plots
 from pencil import OTHER, RUNS, WARM
 
-__all__ = ["CHARTS", "KEPT", "draw", "page"]
+__all__ = ["CHARTS", "KEPT", "Found", "contestants", "draw", "measured_on", "page", "per_row", "table", "time_of"]
 
 KEPT = ROOT / "bench" / "results" / "3.13.json"
 """The results that the book shows."""
@@ -87,7 +87,7 @@ CHOICES = [
 # Out of the JSON
 
 
-def _contestants(found: Found, workload: str, name: str) -> Iterator[tuple[re.Match[str], Found]]:
+def contestants(found: Found, workload: str, name: str) -> Iterator[tuple[re.Match[str], Found]]:
     """Those that were measured, by what their workload is called and by how they begin."""
     for group in found.get("workloads", []):
         if match := re.fullmatch(workload, group["name"]):
@@ -97,7 +97,7 @@ def _contestants(found: Found, workload: str, name: str) -> Iterator[tuple[re.Ma
                     break
 
 
-def _per_row(contestant: Found) -> float:
+def per_row(contestant: Found) -> float:
     seconds: float = median(contestant["seconds"])
     return seconds / contestant["rows"]
 
@@ -123,7 +123,7 @@ def _three(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _time(seconds: float) -> str:
+def time_of(seconds: float) -> str:
     for unit, least in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= least * 0.9995:
             return f"{_three(seconds / least)} {unit}"
@@ -145,14 +145,14 @@ def _ratio(value: float) -> str:
 def stages(found: Found) -> str:
     every = []
     for name, workload, contestant, colour, other in STAGES:
-        points = [(float(match[1]), _per_row(each)) for match, each in _contestants(found, workload, contestant)]
+        points = [(float(match[1]), per_row(each)) for match, each in contestants(found, workload, contestant)]
         every.append(plots.Curve(name, sorted(points), colour, other))
     return plots.curves(
         "Time a row, against the number of stages",
         measured_on(found),
         every,
         plots.Axis("stages", _three),
-        plots.Axis("time a row", _time),
+        plots.Axis("time a row", time_of),
     )
 
 
@@ -165,7 +165,7 @@ def edges(found: Found) -> str:
             for each in group["contestants"]:
                 if each["seconds"] and not each["trouble"]:
                     ours = each["name"].startswith("flow")
-                    value = 1 / _per_row(each)
+                    value = 1 / per_row(each)
                     colour = RUNS if ours else OTHER
                     unit = f" ({group['unit']}s)" if group["unit"] != "row" else ""
                     name = each["name"]
@@ -202,21 +202,21 @@ def table(found: Found) -> str:
     """What a row costs in each way that was measured, beside the reference of its workload; in Markdown."""
     lines = ["| what you write | a row takes | beside | ratio |", "|---|---|---|---|"]
     for text, workload, contestant in CHOICES:
-        for _, each in _contestants(found, re.escape(workload), contestant):
+        for _, each in contestants(found, re.escape(workload), contestant):
             if each["ratios"]:
                 group = next(group for group in found["workloads"] if group["name"] == workload)
                 beside = group["contestants"][0]["name"].replace("|", r"\|")
                 ratio = _ratio(median(each["ratios"]))
-                lines.append(f"| {text} | {_time(_per_row(each))} | {beside} | {ratio} |")
+                lines.append(f"| {text} | {time_of(per_row(each))} | {beside} | {ratio} |")
     return "\n".join([*lines, "", f"Measured: {measured_on(found)}."])
 
 
 MARKED = re.compile(r"(?<=<!-- figures: python docs/draw -->\n).*?(?=<!-- end of figures -->)", re.DOTALL)
 
 
-def page(text: str, found: Found) -> str:
-    """The page, with the table that these results give between its two marks."""
-    written, times = MARKED.subn(lambda _: f"\n{table(found)}\n\n", text)
+def page(text: str, figures: str) -> str:
+    """The page, with the tables that results give between its two marks."""
+    written, times = MARKED.subn(lambda _: f"\n{figures}\n\n", text)
     if times != 1:
         raise ValueError("the page has no place for the figures: two comments, as in docs/design/speed.md")
     return written

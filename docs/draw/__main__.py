@@ -20,9 +20,14 @@ import timelines
 DOCS = Path(__file__).parents[1]
 sys.path.insert(0, str(DOCS.parent))
 
-from bench import charts  # noqa: E402 (what a chart of the benchmarks shows is said there)
+from bench import charts, goals  # noqa: E402 (what a chart of the benchmarks shows is said there)
 
 FIGURES = json.loads(charts.KEPT.read_text(encoding="utf-8"))
+
+
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
 
 PICTURES = {
     "design/engine.svg": timelines.engine,
@@ -31,7 +36,8 @@ PICTURES = {
     "pictures/requests.svg": timelines.requests,
     "pictures/stack.svg": stacks.stack,
     "reference/operators.md": operators.page,
-    "design/speed.md": lambda: charts.page((DOCS / "design" / "speed.md").read_text(encoding="utf-8"), FIGURES),
+    "design/performance.md": lambda: charts.page(text_of("design/performance.md"), goals.tables()),
+    "design/speed.md": lambda: charts.page(text_of("design/speed.md"), charts.table(FIGURES)),
     **{f"pictures/{name}": partial(chart, FIGURES) for name, chart in charts.CHARTS.items()},
 }
 

@@ -110,7 +110,7 @@ def test_a_ratio_comes_from_the_results() -> None:
 def test_a_page_without_a_place_for_figures_is_refused() -> None:
     """The table is never written to where nobody asked for it."""
     with pytest.raises(ValueError, match="no place for the figures"):
-        charts.page("# Speed\n", results())
+        charts.page("# Speed\n", charts.table(results()))
 
 
 def test_charts_are_drawn_by_a_command(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import flow
+from flow.loops._asyncio import loop_for
 from flow.testing import Tracked, nothing_left, virtual_time
 
 Rows = Iterable[Any]
@@ -169,6 +170,67 @@ def test_a_turn_that_is_given_lasts_one_turn(runs: int) -> None:
             times = [at for each, at in log if each == name]
             assert len(times) == 4
             assert times == sorted(set(times)), "it went on in the turn that it gave away"
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_what_is_due_waits_for_one_slice(asks: bool) -> None:
+    """CONTRACT 10: a timer that falls due beside a run that is always ready waits for the rest of its slice, no more,
+    whether the run gives its turns because its slice is used up or because a stage says so."""
+    now = 0.0
+    late: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        ours = loop_for(loop)  # held: flow holds it as long as a run does
+        ours.clock = lambda: now  # type: ignore[method-assign]  # a row takes a fifth of a slice
+
+        def rows() -> Iterator[int]:
+            nonlocal now
+            for row in range(200):
+                now += 0.001
+                if row % 7 == 0:
+                    loop.call_later(0, due, row)
+                if asks:
+                    flow.cooperate()
+                done[0] = row
+                yield row
+
+        done = [0]
+
+        def due(row: int) -> None:
+            late.append(done[0] - row)
+
+        await flow.wrap(rows)
+
+    asyncio.run(main())
+    assert len(late) == 200 // 7 + 1
+    assert max(late) <= 5
+
+
+def test_a_turn_that_was_given_and_cancelled_is_nobodys() -> None:
+    """CONTRACT 10, 15: a run that is cancelled as it gives its turn keeps no other run from getting turns."""
+
+    def rows() -> Iterator[int]:
+        while True:
+            flow.cooperate()
+            yield 1
+
+    def some() -> Iterator[int]:
+        for row in range(5):
+            flow.cooperate()
+            yield row
+
+    async def main() -> list[int]:
+        task = asyncio.ensure_future(flow.wrap(rows).collect(list))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        task.cancel()
+        one, other = await asyncio.gather(flow.wrap(some).collect(list), flow.wrap(some).collect(list))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return one + other
+
+    assert asyncio.run(main()) == [*range(5), *range(5)]
 
 
 def test_break_closes_before_the_next_statement() -> None:

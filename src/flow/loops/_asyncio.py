@@ -29,11 +29,10 @@ _NATIVE = frozenset({CoroutineType, asyncio.Future, asyncio.Task})
 
 @coroutine
 def _one_turn(loop: AsyncioLoop) -> Generator[None, None, None]:
-    """The task goes on in the loop's next turn, whose count it begins anew, unless `_next_turn` is to come and does."""
-    yield
-    if not loop.marked:
+    try:
+        yield
+    finally:
         loop.lent = False
-        loop.used = 0.0
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
@@ -110,22 +109,14 @@ class AsyncioLoop(BaseLoop):
         if type(instruction) in _NATIVE:
             awaitable: Awaitable[Any] = instruction
             return awaitable
-        if instruction is TURN and not self.lent and not self._queue:
+        if instruction is TURN and not self.lent and not self.marked and not self._queue:
             # Nobody else wants the next turn, so nobody need call us there: the task itself goes on in it. Who wants a
-            # turn meanwhile queues for the one after that.
+            # turn meanwhile queues for the one after that. In its turn the task comes before what has become due, so it
+            # goes on with what is left of the slice, and does so only while little of that is used
+            # (test_asyncio.py::test_what_is_due_waits_for_one_slice).
             self.lent = True
             return _one_turn(self)
         return self._obey(instruction, strand)
-
-    def _next_turn(self) -> None:
-        if self.lent:
-            self.lent = False
-            self.marked = False
-            self.used = 0.0
-            if self._queue:
-                self.mark()
-        else:
-            super()._next_turn()
 
     async def obey(self, instruction: Any, strand: Strand, /) -> Any:
         run = strand.owner

@@ -1,0 +1,87 @@
+"""Which goals were met, on each Python, and what the same work costs at least: the tables of the page "Performance".
+
+`python docs/draw` writes them there, out of the results that are kept in `bench/results`. What may live here: which
+line stands in which table. Nothing is measured here, and flow is not imported.
+"""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+from typing import Any
+
+from .charts import KEPT, Found, contestants, measured_on, per_row, time_of
+
+__all__ = ["tables"]
+
+LEAST = [
+    ("one plain stage", "chain-1", "flow: await", "bare"),
+    ("ten plain stages", "chain-10", "flow: await", "bare"),
+    ("blocks of rows, to rows", "blocks", "flow: blocks . chain", "itertools"),
+    ("`async for` over three plain stages", "async-for-3", "flow: plain stages$", "greenlet"),
+    ("two ready inputs merged", "merge-steps", "flow: await", "bare"),
+    ("one classic stage", "classic-1", "flow", "no flow"),
+    ("ten classic stages", "classic-10", "flow", "no flow"),
+    ("lines out of pieces", "lines", "flow: await", "data.split"),
+    ("a wait (the loop's own turn in it)", "pause", "flow: flow.wait", "native"),
+    ("the same", "pause", "flow: flow.wait", "greenlet"),
+]
+"""What is done, the workload, flow's contestant, and the one that does no more than must be done."""
+
+
+def least(found: Found) -> str:
+    lines = ["| what | flow | the least | that is | ratio |", "|---|---|---|---|---|"]
+    for text, workload, ours, other in LEAST:
+        mine = next((each for _, each in contestants(found, workload, ours)), None)
+        theirs = next((each for _, each in contestants(found, workload, other)), None)
+        if mine is None or theirs is None:
+            continue
+        ratio = per_row(mine) / per_row(theirs)
+        name = theirs["name"].replace("|", r"\|")
+        lines.append(f"| {text} | {time_of(per_row(mine))} | {time_of(per_row(theirs))} | {name} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def goals(every: dict[str, Found]) -> str:
+    """A line for each goal; a column for each Python."""
+    heads = [f"CPython {python}" for python in every]
+    lines = [f"| work | contestant | {' | '.join(heads)} |", f"|---|---|{'---|' * len(every)}"]
+    first = next(iter(every.values()))
+    for group in first["workloads"]:
+        for each in group["contestants"]:
+            if each["goal"] is not None:
+                cells = [_cell(found, group["name"], each["name"]) for found in every.values()]
+                name = each["name"].replace("|", r"\|")
+                lines.append(f"| {group['name']} | {name} | {' | '.join(cells)} |")
+    for place, other in enumerate(first.get("other", [])):
+        for number, figure in enumerate(other["figures"]):
+            if figure["goal"]:
+                shown = [found["other"][place]["figures"][number] for found in every.values() if found.get("other")]
+                cells = [f"{'met' if each['met'] else '**not met**'} ({each['goal']})" for each in shown]
+                lines.append(f"| {other['name']} | {figure['name']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(found: Found, workload: str, name: str) -> str:
+    for group in found["workloads"]:
+        for each in group["contestants"]:
+            if (group["name"], each["name"]) == (workload, name) and each["ratios"]:
+                if each["goal"] < 1e-3:  # seconds that are added to the reference
+                    added = per_row(each) - per_row(group["contestants"][0])
+                    return _judged(each, time_of(added), time_of(each["goal"]))
+                return _judged(each, f"{median(each['ratios']):.3g}", f"{each['goal']:.3g}")
+    return "not measured"
+
+
+def _judged(each: dict[str, Any], found: str, most: str) -> str:
+    return f"{found}: {'met' if each['met'] else '**not met**'} ({most})"
+
+
+def tables() -> str:
+    """Out of all results that are kept, the book's own first."""
+    files = [KEPT, *sorted(each for each in KEPT.parent.glob("*.json") if each != KEPT)]
+    every = {each.stem: json.loads(each.read_text(encoding="utf-8")) for each in files}
+    first = every[KEPT.stem]
+    return "\n\n".join(
+        [least(first), "The goals, and what was found; the most that is allowed is in brackets:", goals(every)]
+    ) + (f"\n\nMeasured: {measured_on(first)}.")
