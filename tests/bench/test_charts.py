@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import charts
+from bench import charts, goals
 from bench.machine import ROOT, environment
 
 RESULTS = sorted((ROOT / "bench" / "results").glob("*.json"))
@@ -31,7 +31,7 @@ def results(**workloads: list[tuple[str, float]]) -> dict[str, Any]:
                 "name": name.replace("_", "-"),
                 "unit": "row",
                 "contestants": [
-                    {"name": each, "rows": 1000, "seconds": [seconds], "ratios": [2.0], "trouble": ""}
+                    {"name": each, "rows": 1000, "seconds": [seconds], "ratios": [2.0], "goal": None, "trouble": ""}
                     for each, seconds in contestants
                 ],
             }
@@ -49,8 +49,10 @@ def test_the_book_shows_what_is_kept() -> None:
     found = json.loads(charts.KEPT.read_text(encoding="utf-8"))
     for name, chart in charts.CHARTS.items():
         assert (ROOT / "docs" / "pictures" / name).read_text(encoding="utf-8") == chart(found), "python docs/draw"
-    page = (ROOT / "docs" / "design" / "speed.md").read_text(encoding="utf-8")
-    assert charts.page(page, found) == page, "python docs/draw"
+    design = ROOT / "docs" / "design"
+    for page, figures in (("speed.md", charts.table(found)), ("performance.md", goals.tables())):
+        text = (design / page).read_text(encoding="utf-8")
+        assert charts.page(text, figures) == text, "python docs/draw"
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -105,6 +107,23 @@ def test_a_ratio_comes_from_the_results() -> None:
     """The table has the median of the ratios and the time a row of the contestant that it names."""
     found = results(chain_10=[("bare generators", 0.001), ("flow: await stage", 0.002)])
     assert "| 10 plain stages, `await stage` | 2 µs | bare generators | 2.00 |" in charts.table(found)
+
+
+def test_a_goal_is_told_for_each_python() -> None:
+    """The table of goals has a line for each, and says what was found, what is allowed, and what was not measured."""
+    found = results(chain_10=[("bare generators", 0.001), ("flow: await stage", 0.002)])
+    ours = found["workloads"][0]["contestants"][1]
+    ours["goal"], ours["met"] = 1.04, False
+    other = results(chain_10=[("bare generators", 0.001)])
+    lines = goals.goals({"3.13": found, "3.11": other}).splitlines()
+    assert lines[0] == "| work | contestant | CPython 3.13 | CPython 3.11 |"
+    assert lines[2:] == ["| chain-10 | flow: await stage | 2: **not met** (1.04) | not measured |"]
+
+
+def test_the_least_is_told_where_both_were_measured() -> None:
+    """The table of limits divides what flow takes by what the contestant takes that does no more than must be done."""
+    found = results(chain_10=[("bare generators", 0.001), ("flow: await stage", 0.002)], pause=[("native", 1)])
+    assert goals.least(found).splitlines()[2:] == ["| ten plain stages | 2 µs | 1 µs | bare generators | 2.00 |"]
 
 
 def test_a_page_without_a_place_for_figures_is_refused() -> None:
