@@ -185,7 +185,7 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
     scope = Scope(strand)
     outer = strand.scope
     if outer is not None:
-        outer.inner[scope] = None  # a stage that fails may leave this iterator in a variable, and never end it
+        outer.hold(scope)  # a stage that fails may leave this iterator in a variable, and never end it
     try:
         for row in stage.open_in(scope):  # noqa: UP028 (`yield from` would close it on its own)
             yield row
@@ -197,7 +197,7 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
         except Exception as failure:
             if outer is None:
                 raise
-            outer.late.append(failure)
+            outer.tell_late(failure)
         raise
     except BaseException as error:
         scope.__exit__(type(error), error, None)
@@ -206,7 +206,7 @@ def read_inside(stage: Stage[T]) -> Generator[T]:
         scope.close()
     finally:
         if outer is not None:
-            outer.inner.pop(scope, None)
+            outer.let_go(scope)
         if source is not None:
             source.stops.end_reading(source, sys._getframe().f_back)  # pyright: ignore[reportPrivateUsage]
 

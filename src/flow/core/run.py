@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from math import inf
@@ -85,6 +84,10 @@ def use_loops(provider: Loops) -> None:
 # Scopes
 
 
+MOST_LATE = 100
+"""Failures of cleanups that a scope keeps until it is left."""
+
+
 class Scope:
     """What one strand has opened, in order. Leaving it closes everything once, the last opened first.
 
@@ -96,8 +99,10 @@ class Scope:
 
     def __init__(self, strand: Strand) -> None:
         self.strand = strand
-        self.inner: dict[Scope, None] = {}  # of readings that the chain itself began, in order, and has not ended
-        self.late: deque[BaseException] = deque(maxlen=100)  # failures of scopes inside, that nobody could be told of
+        self.inner: dict[Scope, None] | None = (
+            None  # of readings that the chain itself began, in order, and has not ended
+        )
+        self.late: list[BaseException] = []  # failures of scopes inside, that nobody could be told of: see `tell_late`
         self.opened: list[Any] = []
 
     def add(self, rows: Any) -> Any:
@@ -105,6 +110,23 @@ class Scope:
         if not self.opened or self.opened[-1] is not rows:
             self.opened.append(rows)
         return rows
+
+    def hold(self, scope: Scope) -> None:
+        """The chain has begun to read a stage itself: that is closed with this scope, unless it ends before."""
+        if self.inner is None:
+            self.inner = {}
+        self.inner[scope] = None
+
+    def let_go(self, scope: Scope) -> None:
+        """The reading has ended."""
+        if self.inner is not None:
+            self.inner.pop(scope, None)
+
+    def tell_late(self, failure: BaseException) -> None:
+        """Keeps a failure until the scope is left; of very many, the last."""
+        if len(self.late) >= MOST_LATE:  # a bound
+            del self.late[0]
+        self.late.append(failure)
 
     def __enter__(self) -> Scope:
         if self.strand.scope is None:
