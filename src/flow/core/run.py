@@ -99,9 +99,8 @@ class Scope:
 
     def __init__(self, strand: Strand) -> None:
         self.strand = strand
-        self.inner: dict[Scope, None] | None = (
-            None  # of readings that the chain itself began, in order, and has not ended
-        )
+        # Of readings that the chain itself began, in order, and has not ended; made when the first of them begins.
+        self.inner: dict[Scope, None] | None = None
         self.late: list[BaseException] = []  # failures of scopes inside, that nobody could be told of: see `tell_late`
         self.opened: list[Any] = []
 
