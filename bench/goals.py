@@ -15,25 +15,25 @@ from .charts import KEPT, Found, contestants, measured_on, per_row, time_of
 __all__ = ["tables"]
 
 LEAST = [
-    ("one plain stage", "chain-1", "flow: await", "bare"),
-    ("ten plain stages", "chain-10", "flow: await", "bare"),
-    ("blocks of rows, to rows", "blocks", "flow: blocks . chain", "itertools"),
-    ("`async for` over three plain stages", "async-for-3", "flow: plain stages$", "greenlet"),
-    ("two ready inputs merged", "merge-steps", "flow: await", "bare"),
-    ("one classic stage", "classic-1", "flow", "no flow"),
-    ("ten classic stages", "classic-10", "flow", "no flow"),
-    ("lines out of pieces", "lines", "flow: await", "data.split"),
-    ("a wait (the loop's own turn in it)", "pause", "flow: flow.wait", "native"),
-    ("the same", "pause", "flow: flow.wait", "greenlet"),
+    ("one plain stage", "chain-1", "flow: await", "chain-1", "bare"),
+    ("ten plain stages", "chain-10", "flow: await", "chain-10", "bare"),
+    ("blocks of rows, to rows", "blocks", "flow: blocks . chain", "blocks", "itertools"),
+    ("`async for` over three plain stages", "async-for-3", "flow: plain stages$", "async-for-3", "greenlet"),
+    ("two ready inputs merged", "merge-steps", "flow: await", "pause", "greenlet"),
+    ("one classic stage", "classic-1", "flow", "classic-1", "no flow"),
+    ("ten classic stages", "classic-10", "flow", "classic-10", "no flow"),
+    ("lines out of pieces", "lines", "flow: await", "lines", "data.split"),
+    ("a wait, the loop's own turn in it", "pause", "flow: flow.wait", "pause", "native"),
+    ("an async generator as a stage", "async-stage", "flow: async for", "async-stage", "native"),
 ]
-"""What is done, the workload, flow's contestant, and the one that does no more than must be done."""
+"""What is done, workload and contestant of flow, and those of the one that does no more than must be done."""
 
 
 def least(found: Found) -> str:
     lines = ["| what | flow | the least | that is | ratio |", "|---|---|---|---|---|"]
-    for text, workload, ours, other in LEAST:
+    for text, workload, ours, place, other in LEAST:
         mine = next((each for _, each in contestants(found, workload, ours)), None)
-        theirs = next((each for _, each in contestants(found, workload, other)), None)
+        theirs = next((each for _, each in contestants(found, place, other)), None)
         if mine is None or theirs is None:
             continue
         ratio = per_row(mine) / per_row(theirs)
