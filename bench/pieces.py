@@ -158,27 +158,6 @@ def classic(source: flow.Stage[Any]) -> flow.Stage[Any]:
     return flow.wrap(rows)
 
 
-def classic_by_hand(rows: Iterable[Any], depth: int) -> Iterator[Any]:
-    """The same generators without flow: somebody who knows what each of them yields drops every second thing, in C.
-
-    The least that a classic stage can cost: its generator is resumed twice for a row, and calls next() once.
-    """
-
-    def stage(source: Iterator[Any]) -> Iterator[Any]:
-        while True:
-            yield source
-            try:
-                row = next(source)
-            except StopIteration:
-                return
-            yield row
-
-    made = iter(rows)
-    for _ in range(depth):
-        made = islice(stage(made), 1, None, 2)
-    return made
-
-
 def classic_chain(rows: int, depth: int) -> flow.Stage[Any]:
     stage: flow.Stage[Any] = flow.wrap(range(rows))
     for _ in range(depth):

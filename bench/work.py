@@ -14,10 +14,11 @@ from typing import Any
 
 import flow
 
+from . import limits
 from . import peers_pull as pull
 from . import peers_push as push
 from . import pieces as p
-from .jobs import Job, Prepare, awaiting, peer, plainly, repeated
+from .jobs import Job, Prepare, awaiting, coroutine, peer, plainly, repeated
 from .measure import Contestant, Goal, Workload
 from .work_chains import chains
 from .work_edges import edges
@@ -101,6 +102,7 @@ def _pauses() -> Iterator[Workload]:
         [
             Contestant("native: await asyncio.sleep(0)", _sleeping),
             Contestant("greenlet: a switch and back, and no loop", _switching),
+            Contestant("no flow: a stack, whose task awaits", coroutine(_awaiting_by_hand)),
             Contestant("flow: flow.cooperate()", awaiting(partial(_pausing, 0, flow.cooperate))),
             Contestant(
                 "flow: flow.wait(asyncio.sleep(0))",
@@ -120,6 +122,7 @@ def _pauses() -> Iterator[Workload]:
                 "flow: flow.wait(asyncio.sleep(0))",
                 awaiting(partial(_pausing, 10, lambda: flow.wait(asyncio.sleep(0)))),
             ),
+            Contestant("no flow: a stack, whose task awaits", coroutine(_awaiting_by_hand)),
             Contestant("native: sleep(0) below 10 async generators", _sleeping_below(10)),
         ],
         share=0.02,
@@ -136,6 +139,16 @@ def _switching(pauses: int) -> Job:
         return [pauses]
 
     return job
+
+
+async def _awaiting_by_hand(pauses: int) -> list[int]:
+    def work(wait: Callable[[Any], Any]) -> list[int]:
+        for _ in range(pauses):
+            wait(asyncio.sleep(0))
+        return [pauses]
+
+    found: list[int] = await limits.awaiting_hub(work)
+    return found
 
 
 def _turns(turns: int) -> Job:

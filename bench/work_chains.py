@@ -12,6 +12,7 @@ from typing import Any
 
 import flow
 
+from . import limits
 from . import peers_pull as pull
 from . import peers_push as push
 from . import pieces as p
@@ -71,6 +72,7 @@ def _plain() -> Iterator[Workload]:
             [
                 Contestant("bare generators: list(chain)", plainly(partial(_listing, depth))),
                 Contestant("flow: await stage", awaiting(partial(_flow, depth)), goal=goal),
+                Contestant("no flow: the same, in slices at both ends", plainly(partial(_in_slices, depth))),
             ],
             share=share,
         )
@@ -85,6 +87,10 @@ def _plain() -> Iterator[Workload]:
             share=share,
             normal=_number,
         )
+
+
+def _in_slices(depth: int, rows: int) -> list[Any]:
+    return limits.in_slices(p.bare(limits.sliced(range(rows)), depth))
 
 
 def _cooperating(depth: int) -> Any:
@@ -213,10 +219,11 @@ def _classic() -> Iterator[Workload]:
 
 
 def _by_hand(depth: int, rows: int) -> list[Any]:
-    return list(p.classic_by_hand(range(rows), depth))
+    return list(limits.classic_by_hand(range(rows), depth))
 
 
 def _async() -> Iterator[Workload]:
+    least = [Contestant("no flow: the rows on a stack of their own", reading(_from_a_stack))]
     for depth in DEPTHS:
         yield Workload(
             "async-stage" if depth == 1 else f"async-stage-{depth}",
@@ -231,10 +238,15 @@ def _async() -> Iterator[Workload]:
                     goal=ASYNC_STAGE.get(depth),
                 ),
                 Contestant("flow: the same, read by a plain stage", awaiting(partial(_counted_async, depth))),
+                *(least if depth == 1 else []),
             ],
             share=0.05 if depth <= 3 else 0.01,
             normal=_number,
         )
+
+
+def _from_a_stack(rows: int) -> Any:
+    return p.native(limits.Rows(range(rows)))
 
 
 def _async_stages(depth: int, rows: int) -> flow.Stage[Any]:

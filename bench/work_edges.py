@@ -14,7 +14,7 @@ from typing import Any
 import flow
 
 from . import databases as db
-from . import framing
+from . import framing, limits
 from . import pieces as p
 from .echo import Load
 from .jobs import Job, Prepare, awaiting, coroutine, last, looping, missing, peer, plainly, reading
@@ -42,6 +42,7 @@ def _lines() -> Iterator[Workload]:
             Contestant("data.split, all bytes in one piece", _split),
             Contestant("flow: await wrap(pieces) | lines()", awaiting(_framed), goal=LINES),
             Contestant("flow: lines() alone, in a list", _of_pieces(lambda pieces: list(flow.lines()(pieces)))),
+            Contestant("no flow: split each piece, in slices", _of_pieces(limits.lines_in_slices)),
             Contestant("by hand: split, and keep the rest", _of_pieces(lambda pieces: list(framing.by_hand(pieces)))),
             Contestant("asyncio: StreamReader", coroutine(lambda lines: framing.streamed(framing.text(lines)[1])), 0.1),
             peer("twisted", "Twisted: LineOnlyReceiver", _of_pieces(framing.received), share=0.2),

@@ -15,6 +15,7 @@ from typing import Any
 
 import flow
 
+from . import limits
 from . import peers_pull as pull
 from . import peers_push as push
 from . import pieces as p
@@ -121,6 +122,9 @@ def _blocks() -> Iterator[Workload]:
         [
             Contestant("itertools.chain.from_iterable", _of_blocks(lambda blocks: list(chain.from_iterable(blocks)))),
             Contestant("flow: blocks | chain.from_iterable", _of_blocks(_flattened), goal=BLOCKS),
+            Contestant(
+                "no flow: the same, in slices", _of_blocks(lambda blocks: limits.in_slices(chain.from_iterable(blocks)))
+            ),
             Contestant("flow: blocks.flat_map(f)", _of_blocks(_flat_mapped), share=0.3),
             peer("streamable", "streamable: flatten", _of_blocks(lambda it: list(pull.streamable_flat(it))), share=0.3),
             peer("reactivex", "reactivex: concat_map", _of_blocks(push.reactivex_flat)),
