@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -28,7 +27,7 @@ MODULES = ("flow.core.pass_cy", "flow.core.pull_cy")
 """What can be compiled (tests/build/test_build.py holds this list to the files)."""
 
 
-class Sources(MetaPathFinder):
+class Sources:
     """Finds the file of a module that can be compiled, and not what was compiled from it."""
 
     def find_spec(
