@@ -316,9 +316,9 @@ def test_flow_wraps_a_compiled_generator(pull: Any, name: str) -> None:
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators_are_not_watched(pull: Any, name: str) -> None:
     """A generator, the user's or one of the core, may be asked again after its end: it takes the short way."""
-    assert type(GENERATORS[name](pull)) in pull._STAY_ENDED
-    assert type(generated([], int)) in pull._STAY_ENDED
-    assert type(Hooked([], int)) not in pull._STAY_ENDED
+    assert type(GENERATORS[name](pull)) in pull.STAY_ENDED
+    assert type(generated([], int)) in pull.STAY_ENDED
+    assert type(Hooked([], int)) not in pull.STAY_ENDED
 
 
 def asking_itself(rows: list[Any]) -> Generator[Any]:

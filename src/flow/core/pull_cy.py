@@ -44,7 +44,7 @@ if TYPE_CHECKING or not cython.compiled:
 else:
     from cython.cimports.flow.core._capi import FLOW_SOURCE
 
-__all__ = ["BUILT_FROM", "MOST", "OBEYED", "fair", "listed", "pieces"]
+__all__ = ["BUILT_FROM", "MOST", "OBEYED", "STAY_ENDED", "fair", "listed", "pieces"]
 
 BUILT_FROM: str = FLOW_SOURCE.decode()
 """Where this is compiled: the fingerprint of the text that it was compiled from (see `flow._build`)."""
@@ -82,7 +82,7 @@ class Fair:
         self.clock: Callable[[], float] = strand.loop.clock
         self.quick: float = self.run.slice / 32
         self.most = most
-        self.size = 2 if type(rows) in _STAY_ENDED else 1  # the pieces are those of `pieces`
+        self.size = 2 if type(rows) in STAY_ENDED else 1  # the pieces are those of `pieces`
         self.left = self.size
         self.then: float = self.clock()
 
@@ -119,7 +119,7 @@ class Fair:
 
 
 _ENDED: list[Any] = [(_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set[Any]())]
-_STAY_ENDED: frozenset[type] = frozenset([GeneratorType, Fair, *map(type, _ENDED)])
+STAY_ENDED: frozenset[type] = frozenset([GeneratorType, Fair, *map(type, _ENDED)])
 """Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then.
 
 Where this is compiled, its own generators are of another type than those of users: both are here
@@ -134,7 +134,7 @@ def fair(rows: Iterator[Any], strand: Any, most: int = MOST) -> Iterator[Any]:
 
 def pieces(rows: Iterator[Any], strand: Any, most: int) -> Iterator[Iterable[Any]]:
     """`rows` in lazy pieces; between two of them the clock is read, and the loop given its turn."""
-    if type(rows) in _STAY_ENDED:
+    if type(rows) in STAY_ENDED:
         return _pieces(rows, strand, most)
     return _pieces_watched(rows, strand, most)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, islice
 from math import inf
-from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent
@@ -22,6 +21,7 @@ from . import stopping
 from .driven import Wait
 from .instruction import TURN, Cooperate, Signal
 from .microthread import ROW, Mark, MicroThread, Strand
+from .pull_cy import STAY_ENDED
 from .run import NoLongerRead, Scope
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def gather(n: int) -> Body:
         block = branch.block
         with Scope(thread) as scope:
             rows = branch.stage.open_in(scope)
-            if type(rows) not in _STAY_ENDED:
+            if type(rows) not in STAY_ENDED:
                 rows = chain(rows)
             some = _Some(rows, n)
             while True:
@@ -167,9 +167,6 @@ class _Some:
 
 _ROOM = 1024
 """Rows that room is made for at once: of a large batch few may come in time."""
-
-_STAY_ENDED = (GeneratorType, chain)
-"""Iterators that may be asked again after their end, as in `pull_cy`. Some that users write begin anew."""
 
 
 class Steps:
