@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -153,6 +153,22 @@ def _coroutines() -> Any:
     return Echo
 
 
+def _serve_on_asyncio(begin: Callable[[], Coroutine[Any, Any, asyncio.Server]]) -> None:
+    """Serves until it is told to stop."""
+
+    async def main() -> None:
+        server = await begin()
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        print(server.sockets[0].getsockname()[1], flush=True)
+        _when_told({"held": held}, loop.call_soon_threadsafe, stopped.set)
+        await stopped.wait()
+        server.close()
+
+    asyncio.run(main())
+    print("{}", flush=True)
+
+
 def _on_asyncio() -> None:
     """asyncio's streams: a task for each connection, with backpressure by drain()."""
 
@@ -164,17 +180,7 @@ def _on_asyncio() -> None:
         finally:
             writer.close()
 
-    async def main() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=2000)
-        loop = asyncio.get_running_loop()
-        stopped = asyncio.Event()
-        print(server.sockets[0].getsockname()[1], flush=True)
-        _when_told({"held": held}, loop.call_soon_threadsafe, stopped.set)
-        await stopped.wait()
-        server.close()
-
-    asyncio.run(main())
-    print("{}", flush=True)
+    _serve_on_asyncio(lambda: asyncio.start_server(serve, "127.0.0.1", 0, backlog=2000))
 
 
 def _on_asyncio_bare() -> None:
@@ -187,17 +193,7 @@ def _on_asyncio_bare() -> None:
         def data_received(self, data: bytes) -> None:
             self.write(data)
 
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=2000)
-        stopped = asyncio.Event()
-        print(server.sockets[0].getsockname()[1], flush=True)
-        _when_told({"held": held}, loop.call_soon_threadsafe, stopped.set)
-        await stopped.wait()
-        server.close()
-
-    asyncio.run(main())
-    print("{}", flush=True)
+    _serve_on_asyncio(lambda: asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, backlog=2000))
 
 
 def _on_trio() -> None:

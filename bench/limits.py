@@ -12,7 +12,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-__all__ = ["Rows", "awaiting_hub", "classic_by_hand", "in_slices", "lines_in_slices", "sliced"]
+__all__ = ["Rows", "awaiting_hub", "classic_by_hand", "classic_rows", "in_slices", "lines_in_slices", "sliced"]
 
 SLICE = 64
 PIECE = 256
@@ -48,24 +48,26 @@ def lines_in_slices(pieces: Iterable[bytes]) -> list[bytes]:
     return in_slices(chain.from_iterable(blocks()))
 
 
+def classic_rows(source: Iterator[Any]) -> Iterator[Any]:
+    """A classic stage: it says what it wants to wait for, and then takes the row."""
+    while True:
+        yield source
+        try:
+            row = next(source)
+        except StopIteration:
+            return
+        yield row
+
+
 def classic_by_hand(rows: Iterable[Any], depth: int) -> Iterator[Any]:
     """Classic generators, by somebody who knows what each of them yields, and drops every second thing in C.
 
     Each of them is resumed twice for a row, and calls next() once.
     """
 
-    def stage(source: Iterator[Any]) -> Iterator[Any]:
-        while True:
-            yield source
-            try:
-                row = next(source)
-            except StopIteration:
-                return
-            yield row
-
     made = iter(rows)
     for _ in range(depth):
-        made = islice(stage(made), 1, None, 2)
+        made = islice(classic_rows(made), 1, None, 2)
     return made
 
 

@@ -13,12 +13,15 @@ import queue
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from greenlet import greenlet
 
 import flow
+
+from . import limits
 
 # --- Plain stages
 
@@ -146,16 +149,7 @@ async def each_async(rows: Iterable[Any]) -> AsyncIterator[Any]:
 
 
 def classic(source: flow.Stage[Any]) -> flow.Stage[Any]:
-    def rows() -> Iterator[Any]:
-        while True:
-            yield source
-            try:
-                row = next(source)
-            except StopIteration:
-                return
-            yield row
-
-    return flow.wrap(rows)
+    return flow.wrap(partial(limits.classic_rows, source))
 
 
 def classic_chain(rows: int, depth: int) -> flow.Stage[Any]:
