@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import flow
-from flow.core.background import Background, Filling, NearChannel
+from flow.core.background import Background, Filling
 from flow.core.instruction import Signal
 from flow.core.microthread import MicroThread, Strand, wait
+from flow.core.near import NearChannel
 from flow.core.run import Scope
 from flow.core.stage import Stage
 from flow.testing import Tracked, nothing_left, virtual_time

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flow
-from flow.core.background import NearChannel
+from flow.core.near import NearChannel
 from flow.stages.share import Shared, tee
 from flow.testing import Tracked, nothing_left, torture, virtual_time
 

@@ -35,6 +35,23 @@ def test_a_sound_flow_passes_and_the_report_counts() -> None:
     )
 
 
+def test_every_kind_of_wait_is_seen() -> None:
+    """What a reader's task may await as it is, or as a turn of its own, is a wait like any other."""
+
+    async def value() -> int:
+        await asyncio.sleep(0)
+        return 3
+
+    def waits(rows: Iterator[Any]) -> Iterator[Any]:
+        for row in rows:
+            flow.cooperate()
+            yield row + flow.wait(value())
+
+    report = torture(lambda: flow.wrap([1]) | waits)
+    assert report.rows == [4]
+    assert [wait.rpartition(".")[2] for wait in report.waits] == ["Cooperate(0)", "value"]
+
+
 def test_the_line_that_waited_is_named() -> None:
     """The step is in the user's code, also where a stage of flow's waits below it, or above it in an input."""
 

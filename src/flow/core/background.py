@@ -9,8 +9,8 @@ not wait for that: it gives the producer a step at once (`hurry`), nested below 
 is. So two stages that are always ready hand over a channel full of rows for a switch there and back, and the loop sees
 nothing of it until the slice is used up.
 
-What may live here: the part of a run, and the way to fill a channel at the speed of list.extend, with what a channel
-has for that. What is done with the channel is the business of stages.
+What may live here: the part of a run, and the way to fill a channel at the speed of list.extend. What is done with the
+channel is the business of stages.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
-from operator import length_hint
 from sys import exception
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenlet import getcurrent
 
 from ..errors import Cancelled
-from .channel import Channel
 from .driven import DEEPEST, Driven, raise_swallowed
 from .instruction import Signal
-from .microthread import MicroThread, Strand, unwanted, wait, wait_out
+from .microthread import MicroThread, Strand, unwanted, wait_out
+from .near import NearChannel
 from .run import NoLongerRead, Run, Scope, joined, raise_first
 from .stopping import stops_for
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["Background", "Filling", "NearChannel"]
+__all__ = ["Background", "Filling"]
 
 T = TypeVar("T")
 
@@ -225,99 +224,6 @@ def _depth_of(run: Run) -> int:
         run = run.parent
         depth += 1
     return depth
-
-
-class NearChannel(Channel[T]):
-    """A channel whose producer works on its reader's thread: it is asked for rows, and knows to the row what is held.
-
-    It has one reader, of `rows`.
-    """
-
-    def __init__(self, run: Run | None, limit: int) -> None:
-        super().__init__(run, limit)
-        self.resume_at = limit  # whenever the reader comes by: whether there is room enough is asked in the loop's turn
-        # Called before the reader waits. It may let the producer work there and then: should the reader look again?
-        self.hurry: Callable[[], bool] | None = None
-        self.asking = False  # the reader has found nothing, and has not come back yet
-        self._block: list[T] = []  # the one that the reader has in hand
-
-    @property
-    def free(self) -> int:
-        """How many rows there is room for. What the reader has taken of its block is not held any more."""
-        taken = self._size - length_hint(self._current)
-        if taken > 0:
-            self.held -= taken
-            self._size -= taken
-        return self.limit - self.held
-
-    def shed(self, count: int) -> list[T]:
-        """Takes back the oldest rows that the reader has not taken, at most `count`. After a look at `free`."""
-        shed = list(islice(self._current, min(count, self._size)))
-        self._size -= len(shed)
-        while len(shed) < count and self._blocks:
-            block = self._blocks.popleft()
-            wanted = count - len(shed)
-            shed += block[:wanted]
-            if wanted < len(block):
-                self._blocks.appendleft(block[wanted:])
-        self.held -= len(shed)
-        return shed
-
-    def has_room(self, count: int) -> bool:
-        """Is there room for so many rows? While there is not, the reader is busy: it calls `on_resume` again when it
-        comes for the row with which there is.
-        """
-        missing = count - self.free
-        if missing > 0:
-            self.paused = True
-            self._part(missing - 1)
-        return missing <= 0
-
-    def close(self) -> None:
-        super().close()
-        self._block = []
-
-    def _part(self, count: int) -> None:
-        """Has the reader come by for the next block when it has taken so many rows more."""
-        left = length_hint(self._current)
-        if count < left:
-            rest = self._block[count - left :]
-            del self._block[count - left :]  # its iterator ends there
-            self._size -= len(rest)
-            self._blocks.appendleft(rest)
-            return
-        for number, block in enumerate(self._blocks):
-            count -= left
-            left = len(block)
-            if 0 < count < left:
-                self._blocks[number] = block[:count]
-                self._blocks.insert(number + 1, block[count:])
-                return
-
-    def _next(self) -> int:
-        blocks, arrived = self._blocks, self.arrived
-        if blocks:
-            if self._size or self.paused:
-                self._used(self._size)
-        else:  # the producer is asked for more at once
-            self.held -= self._size
-            self._size = 0
-        while True:
-            arrived.happened = False
-            if blocks:
-                self.asking = False
-                self._block = block = blocks.popleft()  # `_take`, in place: no other thread is here
-                self._current = iter(block)
-                self._size = size = len(block)
-                if size == 1:
-                    self._used(1)
-                return size
-            if self.ended:
-                return 0
-            self.asking = True
-            self._block = []  # rows that were read may go
-            if self.hurry is None or not self.hurry():
-                wait(arrived)
 
 
 class Filling(Background):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from itertools import chain, islice
+from itertools import islice
 from operator import length_hint
 from sys import exception
 from threading import Condition, Lock
@@ -23,7 +23,7 @@ from greenlet import getcurrent
 from ..errors import ClosedError
 from .instruction import Handle, Resume, Signal
 from .microthread import MicroThread, Strand, wait
-from .pull_cy import MOST
+from .pull_cy import MOST, Ready
 from .stopping import stops_for
 
 if TYPE_CHECKING:
@@ -264,14 +264,18 @@ class Channel(Generic[T]):
         return shown[1][0][max(0, shown[2] - 1) : shown[2]] if len(shown) == 3 else []
 
     def rows(self, strand: Strand | None = None) -> Iterator[T]:
-        """The rows, until the end; then the failure is raised, if there is one.
-
-        With a strand that is a micro-thread, the loop gets its turn between rows, when the slice of the strand's run is
-        used up; in a script nobody else needs the turn.
-        """
+        """The rows, until the end; then the failure is raised, if there is one. See `pieces`."""
         if strand is not None and (stops := stops_for(strand)) is not None:
             stops.channels[self] = strand
-        return chain.from_iterable(self._pieces(strand) if isinstance(strand, MicroThread) else self._in_blocks())
+        return Ready.of(self.pieces(strand))
+
+    def pieces(self, strand: Strand | None) -> Generator[Iterator[T]]:
+        """The rows, in iterators over some that are there.
+
+        On a micro-thread the loop gets its turn between two, when the slice of the strand's run is used up; in a script
+        nobody else needs the turn.
+        """
+        return self._pieces(strand) if isinstance(strand, MicroThread) else self._in_blocks()
 
     def turns(self, strand: Strand) -> Generator[T]:
         """The rows, as `rows` gives them; between two the loop is given its turn when the slice is used up; then close.

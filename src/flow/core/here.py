@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import FlowError
 from . import run as _run
 from .microthread import ROW, MicroThread, Strand, current, find_strands_with, unwanted
-from .reader import checked, in_blocks
+from .reader import checked, in_blocks, taken
 from .run import Options, Run, Scope, ScriptLoop, raise_first
 from .stacks import pausing, reading
 from .stacks import script as reads_a_run
@@ -112,11 +112,11 @@ def blocks_here(stage: Stage[T], options: Options) -> Generator[list[T]]:
                 if not isinstance(error, Exception):
                     raise
             if run.block:
-                block, run.block = run.block, []
-                yield block
+                yield taken(run.block)
         if failure is not None:
             raise failure
     finally:
+        unwanted(outcome)  # it was about to be waited for
         try:
             if thread:
                 outcome = thread.step_error(GeneratorExit())

@@ -44,7 +44,7 @@ if TYPE_CHECKING or not cython.compiled:
 else:
     from cython.cimports.flow.core._capi import FLOW_SOURCE
 
-__all__ = ["BUILT_FROM", "MOST", "OBEYED", "STAY_ENDED", "fair", "listed", "pieces"]
+__all__ = ["BUILT_FROM", "MOST", "OBEYED", "STAY_ENDED", "Ready", "fair", "listed", "pieces"]
 
 BUILT_FROM: str = FLOW_SOURCE.decode()
 """Where this is compiled: the fingerprint of the text that it was compiled from (see `flow._build`)."""
@@ -118,8 +118,25 @@ class Fair:
         self.then = now
 
 
+class Ready(chain[Any]):
+    """Rows that come in pieces, at C speed: when a piece has come, all of its rows are there. To take one runs no code
+    of any stage, and never waits.
+
+    So who reads them may take the rows of a piece as it likes: `pieces` gives them one after the other. They are
+    iterators, few rows each where the loop must be given its turn between two.
+    """
+
+    pieces: Iterator[Iterator[Any]]
+
+    @classmethod
+    def of(cls, pieces: Iterator[Iterator[Any]]) -> Ready:
+        rows: Ready = cls.from_iterable(pieces)  # type: ignore[assignment]  # it is one of the class that is asked
+        rows.pieces = pieces
+        return rows
+
+
 _ENDED: list[Any] = [(_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set[Any]())]
-STAY_ENDED: frozenset[type] = frozenset([GeneratorType, Fair, *map(type, _ENDED)])
+STAY_ENDED: frozenset[type] = frozenset([GeneratorType, Fair, Ready, *map(type, _ENDED)])
 """Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then.
 
 Where this is compiled, its own generators are of another type than those of users: both are here

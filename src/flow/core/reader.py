@@ -12,6 +12,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -22,7 +23,7 @@ from . import run as _run
 from .driven import abandon, raise_swallowed
 from .instruction import TURN
 from .microthread import ROW, MicroThread, Strand
-from .pull_cy import MOST, fair, pieces
+from .pull_cy import MOST, Ready, fair, pieces
 from .run import Options, Run, Scope, raise_first
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "no_loop",
     "row_by_row",
     "settle",
+    "taken",
 ]
 
 T = TypeVar("T")
@@ -76,8 +78,16 @@ def _open(thread: Strand, scope: Scope) -> Iterator[Any]:
 def row_by_row(thread: MicroThread) -> None:
     """Hands each row to the hub and works no further until it is asked again."""
     with Scope(thread) as scope:
-        rows = _open(thread, scope)
+        rows: Any = _open(thread, scope)
         run = thread.owner
+        if type(rows) is Ready:
+            for piece in rows.pieces:
+                for run.row in piece:
+                    if thread.cancelled is not None:
+                        raise thread.cancelled
+                    run.ready = piece
+                    thread.parent.switch(ROW)
+            return
         for run.row in checked(rows, thread):
             thread.parent.switch(ROW)
         for run.row in fair(rows, thread):
@@ -91,15 +101,19 @@ def in_blocks(thread: MicroThread) -> None:
     with Scope(thread) as scope:
         rows = _open(thread, scope)
         run = thread.owner
-        for row in checked(rows, thread):
-            run.block.append(row)
-        for row in fair(rows, thread):
-            if thread.cancelled is not None:
-                raise thread.cancelled
-            if thread.doubted:
-                thread.parent.switch(ROW)  # the hub asks the loop
-            run.block.append(row)
-            if len(run.block) >= LARGEST_BLOCK:
+        block = run.block
+        block.extend(checked(rows, thread))
+        for piece in pieces(rows, thread, MOST):
+            rest = iter(piece)
+            while True:
+                # Whatever a row takes, those before it are in the block when the chain pauses, and the hub takes them.
+                block.extend(islice(rest, LARGEST_BLOCK - len(block)))
+                if thread.cancelled is not None:
+                    raise thread.cancelled  # a stage swallowed the cancel and went on
+                if thread.doubted:
+                    thread.parent.switch(ROW)  # the hub asks the loop
+                if len(block) < LARGEST_BLOCK:
+                    break
                 thread.pause(ROW)
 
 
@@ -268,6 +282,11 @@ class Reader(Generic[T_co]):
             raise self._after(run)
         if run.busy:
             return await self._out_of_turn(run)
+        if run.ready is not None:
+            ready: T_co
+            for ready in run.ready:
+                return ready
+            run.ready = None
         thread: Any = run.thread
         try:
             hub = getcurrent()  # MicroThread.step, in place
@@ -334,11 +353,10 @@ class Reader(Generic[T_co]):
 class BlockReader(Reader[list[T]]):
     """One run, read as lists of what is ready: see `Stage.blocks`."""
 
-    __slots__ = ("_failure", "_pending")
+    __slots__ = ("_failure",)
 
-    def __init__(self, stage: Stage[Any], options: Options) -> None:
-        super().__init__(stage, options, in_blocks)
-        self._pending: Any = ROW
+    def __init__(self, stage: Stage[Any], options: Options, body: Callable[[MicroThread], None] = in_blocks) -> None:
+        super().__init__(stage, options, body)
         self._failure: BaseException | None = None
 
     async def __anext__(self) -> list[T]:
@@ -356,14 +374,14 @@ class BlockReader(Reader[list[T]]):
         thread = run.thread
         assert thread is not None
         try:
-            outcome, self._pending = self._pending, ROW
+            outcome, run.pending = run.pending, ROW
             if outcome is ROW:
                 outcome = thread.step()
             while outcome is not None and not run.block:
                 outcome = thread.step() if outcome is ROW else await settle(run, outcome, once=True)
             if outcome is None:
                 raise_swallowed(run)
-            self._pending = outcome
+            run.pending = outcome
         except BaseException as error:
             if not run.block or not isinstance(error, Exception):
                 run.drop(run.block)
@@ -373,12 +391,18 @@ class BlockReader(Reader[list[T]]):
             self._failure = error  # the rows that came before it are handed over first
         finally:
             run.busy = False
-        if self._pending is None:
+        if run.pending is None:
             run.end()
         if run.block:
-            block, run.block = run.block, []
-            return block
+            return taken(run.block)
         raise StopAsyncIteration
+
+
+def taken(block: list[T]) -> list[T]:
+    """The rows of a block, which is empty then. It stays the same list: the chain may be about to extend it."""
+    rows = block[:]
+    block.clear()
+    return rows
 
 
 def no_loop(stage: Stage[Any]) -> NotReadyError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from math import inf
 from types import FrameType, TracebackType
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..errors import Cancelled, CleanupTimeoutError
 from .instruction import Loop, seconds_of
-from .microthread import MicroThread, Strand
+from .microthread import ROW, MicroThread, Strand, unwanted
 
 if TYPE_CHECKING:
     from .stage import Stage
@@ -264,6 +264,8 @@ class Run:
         "options",
         "over",
         "parent",
+        "pending",
+        "ready",
         "row",
         "slice",
         "stage",
@@ -288,6 +290,8 @@ class Run:
         self.dropped = 0
         self.row: Any = None  # where the main strand puts a row for its reader, and `block` for several
         self.block: list[Any] = []
+        self.pending: Any = ROW  # what the chain waits for, and nobody has begun to: the rows before it come first
+        self.ready: Iterator[Any] | None = None  # rows behind `row` that are there, too: its reader may take them
         self.thread: MicroThread | None = None
         self.watch: weakref.ref[Any] | None = None  # calls when the reader has gone
         self.stops: Stops | None = None  # of a run with a handle, and of its parts
@@ -300,6 +304,8 @@ class Run:
 
     def end(self) -> None:
         self.over = True
+        self.ready = None
+        unwanted(self.pending)
         live.discard(self)
         self.loop.leave()
         self.watch = None

@@ -10,24 +10,20 @@ folder, and joins the dispatch with `wrapper_for`.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
-from ..errors import AlreadyReadError, ClosedError
-from .channel import Channel
-from .instruction import Instruction, Row, Signal
-from .microthread import MicroThread, wait, wait_out
+from ..errors import AlreadyReadError
+from .instruction import Instruction, Row
+from .microthread import MicroThread, wait
 from .pass_cy import obeyed
 from .pull_cy import OBEYED, fair, listed
-from .reader import Reader
-from .run import Run, Scope, raise_first
+from .run import Scope
 from .stage import Stage
-from .stopping import Fed
 
 __all__ = [
     "AHEAD",
     "Around",
-    "Async",
     "Once",
     "Opener",
     "Source",
@@ -63,7 +59,7 @@ kind_of: Callable[[Any], Any] = type
 """type, in the same way."""
 
 AHEAD = 16
-"""Rows that an async stage may work ahead of its reader, unless it is told otherwise."""
+"""Rows that a stage which works ahead of its reader may hold, unless it is told otherwise."""
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -244,113 +240,6 @@ def is_deferred(x: Any) -> bool:
     return kind.__module__ == "twisted.internet.defer" or (
         hasattr(kind, "addCallbacks") and hasattr(kind, "addErrback") and not is_a(x, type)
     )
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Async stages and sources
-
-
-class Async(Stage[T]):
-    """An async iterable, read by a task of its own from first step to last, so that no cancel scope, timeout or context
-    variable of it ever straddles a ``yield`` into foreign code (the hazard of PEP 789).
-
-    It holds up to `ahead` rows. On every way out its task is cancelled, its ``aclose()`` is awaited in that task, and
-    the stages above it are closed, before control returns.
-    """
-
-    __slots__ = ("_make", "_name", "_once", "_source", "ahead")
-
-    def __init__(
-        self,
-        make: Callable[..., AsyncIterable[T]],
-        name: str,
-        source: Stage[Any] | None = None,
-        ahead: int = AHEAD,
-        once: Once[Any] | None = None,
-    ) -> None:
-        self._make = make
-        self._name = name
-        self._source = source
-        self._once = once
-        self.ahead = bound_of(ahead, "ahead")
-
-    @property
-    def label(self) -> str:
-        return self._name if self._source is None else f"{self._source!r} | {self._name}"
-
-    @property
-    def short_label(self) -> str:
-        return self._name
-
-    @property
-    def sources(self) -> tuple[Stage[Any], ...]:
-        return () if self._source is None else (self._source,)
-
-    def taken(self) -> None:
-        if self._once is not None:
-            self._once.taken()
-
-    def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
-        return self._rows(scope)
-
-    def _rows(self, scope: Scope) -> Generator[T]:
-        run = scope.strand.owner
-        channel: Channel[T] = Channel(run, self.ahead)
-        ended = Signal()
-        early: list[Exception] = []
-        fed = Fed(scope.strand, None if self._source is not None else lambda: task.cancel(), channel)
-
-        def done(value: Any, error: BaseException | None) -> None:
-            if fed.stopped and not isinstance(error, Exception):
-                error = None  # the task was cancelled for it
-            channel.end(error)
-            ended.set()
-
-        task = run.loop.spawn(self._work(channel, run, fed, early), done, run.context)
-        try:
-            yield from sliced_fairly(channel.rows(), scope)
-        finally:
-            fed.close()
-            ahead = channel.ended
-            channel.close()
-            if not ahead:
-                task.cancel()
-                wait_out(scope.strand, lambda: channel.ended, ended)
-                # A failure ahead of what was asked for is dropped, as rows there are; one of closing is raised.
-                if isinstance(channel.failure, Exception) and channel.failure not in early:
-                    raise_first(None, [channel.failure])
-
-    async def _work(self, channel: Channel[T], run: Run, fed: Fed, early: list[Exception]) -> None:
-        reader: Reader[Any] | None = None
-        if self._source is None:
-            made = self._make()
-        else:
-            source: Reader[Any] = Reader(self._source, run.options)
-            reader = source.as_part_of(run, fed.stops)
-            made = self._make(reader)
-        rows: AsyncIterator[T] = aiter(made)
-        try:
-            if fed.late:
-                return
-            async for row in rows:
-                if not channel.push_one(row):
-                    await channel.room()
-        except Exception as error:
-            if not channel.closed:
-                # The task may not have ended yet when the reader goes
-                # (test_close.py::test_a_failure_ahead_of_the_reader_is_dropped_while_its_task_ends).
-                early.append(error)
-                raise
-            if not isinstance(error, ClosedError):
-                raise  # else: the reader has gone, and the reason to go on with it
-        finally:
-            try:
-                aclose = getattr(rows, "aclose", None)
-                if aclose is not None:
-                    await aclose()
-            finally:
-                if reader is not None:
-                    await reader.aclose()
 
 
 def bound_of(value: int, name: str) -> int:

@@ -12,13 +12,13 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from ..errors import AlreadyReadError
+from .async_stage import Async
 from .functions import gives_async_rows, gives_coroutines, gives_rows, signature_of
 from .microthread import wait
 from .run import Scope
 from .source import (
     AHEAD,
     Around,
-    Async,
     Once,
     Source,
     awaited,

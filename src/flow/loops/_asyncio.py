@@ -15,7 +15,7 @@ from types import CoroutineType, coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..core.instruction import TURN, Handle, Outcome, Resume
+from ..core.instruction import TURN, Handle, Outcome, Resume, Signal
 from ..core.microthread import Strand
 from ..core.stopping import Interruption
 from .base import BaseLoop, Spawned
@@ -37,6 +37,33 @@ def _one_turn(loop: AsyncioLoop) -> Generator[None, None, None]:
 
 async def _await(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
+
+
+class _Suspended(Resume):
+    """Resumes a task that awaits a future. An error travels beside it: a future refuses some of them."""
+
+    __slots__ = ("error", "future")
+
+    def __init__(self, loop: AsyncioLoop, future: asyncio.Future[Any]) -> None:
+        self.loop = loop
+        self.future = future
+        self.error: BaseException | None = None
+
+    def __call__(self, value: Any = None, /) -> None:
+        if get_ident() != self.loop.thread:
+            self._fire(value, None)
+        elif not self.future.done():
+            self.future.set_result(value)
+
+    def _fire(self, value: Any, error: BaseException | None) -> None:
+        if get_ident() != self.loop.thread:
+            self.loop.call_threadsafe(lambda: self._fire(value, error))
+        elif not self.future.done():
+            self.error = error
+            self.future.set_result(value)
+
+    def forget(self) -> None:
+        self.future.cancel()
 
 
 class AsyncioLoop(BaseLoop):
@@ -84,23 +111,18 @@ class AsyncioLoop(BaseLoop):
         return Spawned(task.cancel)
 
     async def suspend(self, begin: Callable[[Resume], Handle | None], /) -> Any:
-        future: asyncio.Future[Any] = self.loop.create_future()
-
-        def then(value: Any, error: BaseException | None) -> None:
-            if not future.done():
-                future.set_result((value, error))  # an exception travels as a value: a future refuses some of them
-
-        resume = Resume(self, then)
+        future = self.loop.create_future()
+        resume = _Suspended(self, future)
         handle = begin(resume)
         try:
-            value, error = await future
+            value = await future
         except BaseException:
             resume.forget()
             if handle is not None:
                 handle.cancel()
             raise
-        if error is not None:
-            raise error
+        if resume.error is not None:
+            raise resume.error
         return value
 
     def awaitable_for(self, instruction: Any, strand: Strand, /) -> Awaitable[Any]:
@@ -109,6 +131,8 @@ class AsyncioLoop(BaseLoop):
         if type(instruction) in _NATIVE:
             awaitable: Awaitable[Any] = instruction
             return awaitable
+        if type(instruction) is Signal:
+            return self.suspend(instruction.callLater)
         if instruction is TURN and not self.lent and not self.marked and not self._queue:
             # Nobody else wants the next turn, so nobody need call us there: the task itself goes on in it. Who wants a
             # turn meanwhile queues for the one after that. In its turn the task comes before what has become due, so it

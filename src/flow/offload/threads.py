@@ -18,8 +18,9 @@ from weakref import WeakSet
 from ..core.channel import Channel
 from ..core.instruction import Signal
 from ..core.microthread import wait_out
+from ..core.pull_cy import Ready
 from ..core.run import Scope, raise_first
-from ..core.source import bound_of, can_be_called, is_a, sliced_fairly
+from ..core.source import bound_of, can_be_called, is_a
 from ..core.stage import Stage, label_of
 from ..core.stopping import Fed
 from ..errors import AlreadyReadError, ClosedError
@@ -84,9 +85,9 @@ class Threaded(Stage[T]):
         work = scope.add(_Work(self._iterable, channel, Signal()))
         if self._once:
             self._iterable = None
-        return self._rows(work, channel, scope)
+        return Ready.of(scope.add(self._pieces(work, channel, scope)))
 
-    def _rows(self, work: _Work, channel: Channel[T], scope: Scope) -> Generator[T]:
+    def _pieces(self, work: _Work, channel: Channel[T], scope: Scope) -> Generator[Iterator[T]]:
         run = scope.strand.owner
         ended = work.ended
         loop: Any = getattr(run.loop, "loop", None)  # an asyncio loop: a virtual one asks to be told of threads
@@ -107,7 +108,7 @@ class Threaded(Stage[T]):
             work.run_in_thread(work.run, channel.close)
         try:
             if not fed.late:
-                yield from sliced_fairly(channel.rows(), scope)
+                yield from channel.pieces(scope.strand)
         finally:
             fed.close()
             ahead = channel.ended  # a failure ahead of what was asked for is dropped, as rows there are

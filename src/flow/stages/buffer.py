@@ -9,14 +9,15 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
-from ..core.background import Background, Filling, NearChannel
+from ..core.background import Background, Filling
 from ..core.branch import Branches
 from ..core.channel import Channel
 from ..core.instruction import TURN
 from ..core.microthread import MicroThread, Strand
-from ..core.pull_cy import MOST
+from ..core.near import NearChannel
+from ..core.pull_cy import MOST, Ready
 from ..core.run import Scope, raise_first
-from ..core.source import Opener, Source, bound_of, sliced_fairly
+from ..core.source import Opener, Source, bound_of
 from ..core.stage import Stage
 from ..core.stopping import Fed
 from ..core.wrap import stage_of
@@ -173,15 +174,15 @@ class Callback(Stage[T]):
         self._read = True
 
     def rows(self, upstream: Any, scope: Scope) -> Iterator[T]:
-        return self._rows(scope)
+        return Ready.of(scope.add(self._pieces(scope)))
 
-    def _rows(self, scope: Scope) -> Generator[T]:
+    def _pieces(self, scope: Scope) -> Generator[Iterator[T]]:
         channel = self._channel
         channel.run = scope.strand.owner
         fed = Fed(scope.strand, channel.stop, channel)
         try:
             if not fed.late:
-                yield from sliced_fairly(channel.rows(), scope)
+                yield from channel.pieces(scope.strand)
         finally:
             fed.close()
             channel.close()

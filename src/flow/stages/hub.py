@@ -20,8 +20,9 @@ from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..core.background import Background, NearChannel
+from ..core.background import Background
 from ..core.microthread import MicroThread, Strand, current
+from ..core.near import NearChannel
 from ..core.run import Scope
 from ..core.stage import Stage
 from ..core.stopping import Fed, Stops

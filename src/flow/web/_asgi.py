@@ -16,9 +16,10 @@ from functools import cached_property, partial
 from typing import Any
 from urllib.parse import parse_qs
 
+from ..core.async_stage import Async
 from ..core.microthread import current
 from ..core.run import CLEANUP, SLICE, Options
-from ..core.source import Async, bound_of, is_a, kind_of
+from ..core.source import bound_of, is_a, kind_of
 from ..core.stage import Pipe, Stage, label_of
 from ..errors import ClosedError, Unsupported
 from ..stages.buffer import Callback
