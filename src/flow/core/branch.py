@@ -138,8 +138,9 @@ class Branches(Steps):
         ready: list[Branch] = []  # paused at a row that was taken: they are stepped without the queue
         with self:
             while True:
-                due = self._pulled + len(asked)  # not those that come meanwhile: the ready ones have their turn first
-                while self._pulled < due or not ready:
+                # Not those that come meanwhile: the ready ones have their turn first.
+                self._due = self._pulled + len(asked)
+                while self._pulled < self._due or not ready:
                     branch = self._serve() if ready else self.next()
                     if branch is None:
                         break
@@ -169,9 +170,8 @@ class Branches(Steps):
                             yield branch.row
                         else:
                             same = False
-                            if self._paused(branch, outcome) is TURN:
-                                self._put_again(branch)
-                                self._pause(TURN)
+                            if self._paused(branch, outcome) is TURN and self._give(branch):
+                                break
                     if script and self._waiting and self._turn_due():
                         self._pause(TURN)
                     if asked:
@@ -212,17 +212,16 @@ class Branches(Steps):
         """The next branch of the queue that has something; None when there is none, and after a turn of the loop."""
         while self._asked:
             branch = self._pull()
+            if branch is self._turn:
+                self._turn_over(waits=until != NOW)
+                if until is not None and self._strand.loop.time() >= until:
+                    return cast("Branch", LATE)
+                return None
             if branch.over or branch.waits or branch.full:
                 continue
             outcome = self._go_on(branch)
             if outcome is ROW or (outcome is None and not branch.closing):
                 return branch
-            if outcome is TURN:
-                if until != NOW:
-                    self._pause(TURN)
-                if until is not None and self._strand.loop.time() >= until:
-                    return cast("Branch", LATE)
-                return None
         return None
 
     def give_turn(self) -> None:
@@ -236,7 +235,7 @@ class Branches(Steps):
         The others that were asked work on their next rows only where it waits.
         """
         if not (branch.full or branch.over or branch.waits) and self._go_on(branch) is TURN:
-            self._pause(TURN)
+            self._turn_over()
         while not (branch.full or branch.over):
             self.next()
         return branch.full
@@ -268,7 +267,7 @@ class Branches(Steps):
         if outcome is None:
             self._raise(branch)
         elif outcome is TURN:
-            self._put_again(branch)
+            self._give(branch)
         return outcome
 
     def _raise(self, branch: Branch) -> None:
@@ -360,7 +359,7 @@ class ByPriority(Branches):
             place = bisect_right(self._asked, branch.priority, key=lambda other: other.priority)
             self._asked.insert(place, branch)
 
-    def _put_again(self, branch: Branch) -> None:
+    def _give(self, branch: Branch) -> bool:
         """One that gives its turn away twice, and no row between, works without one: it lets one other go before."""
         if branch is self._turned and self._asked:
             self._turned = None
@@ -368,9 +367,15 @@ class ByPriority(Branches):
         else:
             self._turned = branch
             self._put(branch)
+        self._put(self._turn)
+        return True
+
+    def _turn_over(self, waits: bool = True) -> None:
+        if waits:
+            self._pause(TURN)
 
     def _pull(self) -> Branch:
         branch = super()._pull()
-        while self._passed:
+        while self._passed and branch is not self._turn:
             self._put(self._passed.pop())
         return branch

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, islice
 from math import inf
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent
 
 from . import stopping
 from .driven import Wait
-from .instruction import TURN, Cooperate, Signal
+from .instruction import TURN, Cooperate, Resume, Signal
 from .microthread import ROW, Mark, MicroThread, Strand
 from .pull_cy import STAY_ENDED
 from .run import NoLongerRead, Scope
@@ -57,6 +58,7 @@ class Branch:
         "stage",
         "switch",
         "thread",
+        "told",
         "value",
         "wait",
         "waits",
@@ -71,7 +73,8 @@ class Branch:
         self.asked = False  # is it in the queue?
         self.closing = False
         self.thread: MicroThread | None = None
-        self.wait: Wait | None = None
+        self.wait: Wait | Told | None = None
+        self.told: Told | None = None  # the one that it uses again
         self.waits = False
         self.value: Any = None  # what its wait gave, until it is stepped again
         self.error: BaseException | None = None
@@ -104,6 +107,62 @@ class Branch:
         if self.full and (row := self.take()) is not NOTHING:
             rows.append(row)
         return rows
+
+
+class Told(Resume):
+    """The usual wait of a branch: for something that is pushed. It needs no timer, can't fail to begin, and is used
+    again and again. As `driven.Pushed`: a call may be late, and who waits for a signal looks again.
+    """
+
+    __slots__ = ("_branch", "_steps", "armed", "signal")
+
+    def __init__(self, steps: Steps, branch: Branch) -> None:
+        self.loop = steps.loop
+        self._steps = steps
+        self._branch = branch
+        self.signal: Signal | None = None
+        self.armed = False
+
+    @property
+    def instruction(self) -> Any:
+        return self.signal
+
+    def __call__(self, value: Any = None, /) -> None:
+        loop = self.loop
+        if get_ident() != loop.thread:
+            loop.call_threadsafe(self)
+        elif self.armed:
+            self.armed = False
+            assert self.signal is not None
+            self.signal.waiter = None  # it may be an old one that calls
+            self._steps.resumed(self._branch, value, None)
+
+    def interrupt(self, error: BaseException) -> None:
+        self.forget()
+        self._steps.resumed(self._branch, None, error)
+
+    def forget(self) -> None:
+        self.armed = False
+        if self.signal is not None:
+            self.signal.cancel()
+
+    def cancel(self, error: BaseException) -> bool:
+        """As `Wait.cancel`."""
+        self.forget()
+        return False
+
+
+class Turn(Branch):
+    """Stands in the queue for the loop, when a branch has given its turn away: the loop comes behind those that are in
+    the queue already. So a thousand branches that each give a turn are given one together.
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.over = True  # nothing is to be done for it when the branches are left
+        self.priority = -inf
 
 
 Body = Callable[[Branch, MicroThread], None]
@@ -177,10 +236,14 @@ class Steps:
 
     def __init__(self, strand: Strand) -> None:
         self._strand = strand
+        self.loop = strand.loop
         self._reader: Any = getcurrent()
         self._signal = Signal()
         self._asked: deque[Branch] = deque()
+        self._turn = Turn()
+        self._away: dict[Branch, None] = {}  # have given their turn away, and wait for the loop's
         self._pulled = 0  # how many have left the queue, so far
+        self._due = 0  # how many will have when those are through that are to have their turn first
         self._waiting = 0
         self._script = hasattr(strand.loop, "block")
         self.every: dict[Branch, None] = {}
@@ -191,9 +254,30 @@ class Steps:
             branch.asked = True
             self._asked.append(branch)
 
-    def _put_again(self, branch: Branch) -> None:
-        """Into the queue: it was interrupted, and could go on."""
-        self._put(branch)
+    def _give(self, branch: Branch) -> bool:
+        """It has given its turn away: it is put into the queue again when the loop has had one. At once?"""
+        self._away[branch] = None
+        turn = self._turn
+        run = self._strand.owner
+        at_once = run.loop.clock() >= run.deadline  # the slice is used up
+        if at_once and turn.asked:
+            self._asked.remove(turn)
+        if at_once:
+            self._asked.appendleft(turn)
+        elif not turn.asked:
+            self._asked.append(turn)
+        turn.asked = True
+        return at_once
+
+    def _turn_over(self, waits: bool = True) -> None:
+        """The turn of the loop. `waits`: does the reader wait for it?"""
+        if self._away:
+            if waits:
+                self._pause(TURN)
+            for branch in self._away:
+                self._put(branch)
+            self._away.clear()
+            self._due = self._pulled + len(self._asked)  # with those that have come back
 
     def _pull(self) -> Branch:
         """The first one leaves the queue."""
@@ -260,18 +344,29 @@ class Steps:
         elif type(outcome) is Cooperate and outcome.seconds == 0:
             return TURN
         else:
-            assert branch.thread is not None
-            closing = branch.closing
+            thread = branch.thread
+            assert thread is not None
             self._waiting += 1
             branch.waits = True
-            wait = Wait(branch.thread, outcome, partial(self._resumed, branch))
+            if type(outcome) is Signal and thread.handling is None:
+                told = branch.told
+                if told is None:
+                    branch.told = told = Told(self, branch)
+                branch.wait = outcome.waiter = told
+                told.signal = outcome
+                told.armed = True
+                if outcome.happened:  # published first, and looked at after: see Signal.callLater
+                    told()
+                return outcome
+            closing = branch.closing
+            wait = Wait(thread, outcome, partial(self.resumed, branch))
             if branch.waits:  # otherwise its resume was called at once
                 branch.wait = wait
                 if branch.closing and not closing:  # what it began to wait for has cancelled it
                     self._call_off(branch)
         return outcome
 
-    def _resumed(self, branch: Branch, value: Any, error: BaseException | None) -> None:
+    def resumed(self, branch: Branch, value: Any, error: BaseException | None) -> None:
         branch.wait = None
         branch.waits = False
         self._waiting -= 1
@@ -288,6 +383,7 @@ class Steps:
         branch.over = True
         branch.thread = None
         branch.switch = None
+        branch.told = None
         self.every.pop(branch, None)
 
     # ---- closing
@@ -298,6 +394,7 @@ class Steps:
         A branch that runs (it has itself cancelled) goes on until it waits or has a row. `keep`: see `_call_off`.
         """
         left += branch.rest()
+        self._away.pop(branch, None)
         branch.closing = True
         branch.switch = None
         if branch.thread is not None:

@@ -30,7 +30,7 @@ from ..core.microthread import ROW, MicroThread, Strand, current, wait
 from ..core.run import Scope, raise_first
 from ..core.source import Opener
 from ..core.stage import Stage
-from ..core.steps import NOTHING, Body
+from ..core.steps import NOTHING, Body, Branch
 
 __all__ = ["Arrivals", "Below", "OneBranch", "dropped", "duration_of", "period_of"]
 
@@ -115,7 +115,7 @@ class OneBranch(Branches):
             return True
         branch.full = False
         if self._paused(branch, outcome) is TURN:
-            self._put_again(branch)
+            self._put(branch)
             self._pause(TURN)
         return outcome is None or bool(branch.block)
 
@@ -146,6 +146,11 @@ class OneBranch(Branches):
             else:
                 self._signal.clear()
                 self._pause(self._signal)
+
+    def _give(self, branch: Branch) -> bool:
+        """It is the only one: whoever reads it waits for the loop's turn there and then."""
+        self._put(branch)
+        return True
 
     def __enter__(self) -> OneBranch:
         return self
