@@ -80,18 +80,28 @@ class Channel(Generic[T]):
 
     def push_one(self, row: T) -> bool:
         """`push` of one row. It joins the block of the rows before it while the reader has not come for that."""
+        self.offer_one(row, True)
+        return self.held < self.limit
+
+    def offer_one(self, row: T, always: bool = False) -> bool:
+        """Adds a row if there is room, however many threads look at the same time; says whether it did."""
         with self._lock:
             if self.closed or self.ended:
                 self._check_open()
-            if self._blocks:
-                room = self._add(row)
-            else:  # the usual case, without a call
-                self._blocks.append([row])
-                self.held = held = self.held + 1
-                if held > self.peak:
-                    self.peak = held
-                room = held < self.limit
-            pause = None if room else self._filled()
+            held = self.held
+            if held >= self.limit and not always:
+                return False
+            blocks = self._blocks
+            if blocks and len(blocks[-1]) < self._largest:
+                blocks[-1].append(row)
+            else:
+                blocks.append([row])
+            self.held = held = held + 1
+            if held > self.peak:
+                self.peak = held
+            pause = None if held < self.limit else self._filled()
+        # Before the reader is told: it may run there and then, and want the producer to go on again
+        # (test_buffer.py::test_a_reader_that_runs_at_once_resumes_its_producer).
         if pause is not None:
             pause()
         arrived = self.arrived  # Signal.set, in place
@@ -100,20 +110,6 @@ class Channel(Generic[T]):
         if waiter is not None:
             arrived.waiter = None
             waiter()
-        return room
-
-    def offer_one(self, row: T) -> bool:
-        """Adds a row if there is room, however many threads look at the same time; says whether it did."""
-        with self._lock:
-            self._check_open()
-            if self.held >= self.limit:
-                return False
-            pause = None if self._add(row) else self._filled()
-        # Before the reader is told: it may run there and then, and want the producer to go on again
-        # (test_buffer.py::test_a_reader_that_runs_at_once_resumes_its_producer).
-        if pause is not None:
-            pause()
-        self.arrived.set()
         return True
 
     def _filled(self) -> Callable[[], object] | None:
@@ -122,17 +118,6 @@ class Channel(Generic[T]):
             return None
         self.paused = True
         return self.on_pause
-
-    def _add(self, row: T) -> bool:
-        blocks = self._blocks
-        if blocks and len(blocks[-1]) < self._largest:
-            blocks[-1].append(row)
-        else:
-            blocks.append([row])
-        self.held += 1
-        if self.held > self.peak:
-            self.peak = self.held
-        return self.held < self.limit
 
     def _check_open(self) -> None:
         if self.closed or self.ended:

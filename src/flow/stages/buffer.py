@@ -86,7 +86,10 @@ class Callback(Stage[T]):
 
     def result(self, row: T, /) -> None:
         """Adds a row. Raises FullError when there is no room (nothing is added), ClosedError after the end."""
-        if not self.offer(row):
+        channel, thread = self._channel, self._thread
+        if channel.closed or channel.ended or (thread is not None and get_ident() != thread):
+            self._check()
+        if not channel.offer_one(row):
             raise FullError(
                 f"this Callback holds {self.limit} rows, which is its limit, and its reader has not taken them yet. "
                 "Use offer(row), which says whether there was room, `await put(row)`, which waits for it, or a larger "
@@ -97,8 +100,10 @@ class Callback(Stage[T]):
 
     def offer(self, row: T, /) -> bool:
         """Adds a row if there is room; says whether it did. Raises ClosedError after the end."""
-        self._check()
-        return self._channel.offer_one(row)
+        channel, thread = self._channel, self._thread
+        if channel.closed or channel.ended or (thread is not None and get_ident() != thread):
+            self._check()
+        return channel.offer_one(row)
 
     async def put(self, row: T, /) -> None:
         """Adds a row, and waits for room first. Raises ClosedError after the end, while waiting too."""
