@@ -152,6 +152,10 @@ class Branches(Steps):
                 reader, same = self._reader, True
                 while same:
                     for branch in ready:
+                        row = next(branch.piece, NOTHING)
+                        if row is not NOTHING:
+                            yield row
+                            continue
                         switch = branch.switch
                         if switch is None:  # it was cancelled meanwhile
                             same = False
@@ -242,6 +246,10 @@ class Branches(Steps):
 
     def _go_on(self, branch: Branch) -> Any:
         """As `_step`, and raises a failure that is not kept. A branch that gave its turn away is asked again."""
+        row = next(branch.piece, NOTHING)
+        if row is not NOTHING:  # it is there: no step is needed
+            branch.row, branch.full = row, True
+            return ROW
         switch = branch.switch
         if switch is not None and getcurrent() is self._reader:
             # The short way for a branch that is paused at a row that was taken.

@@ -217,14 +217,14 @@ def listed(rows: Any, strand: Any, is_plain: Callable[[set[type]], bool], obey: 
     `obey` gives the value of a Row, or obeys an instruction and gives OBEYED. Rows before an instruction are handed on
     before it is obeyed. `strand` is None where no turns need be given.
     """
-    return chain.from_iterable(_listed(rows, strand, is_plain, obey))
+    return Ready.of(_listed(rows, strand, is_plain, obey))
 
 
 @cython.locals(start=cython.Py_ssize_t, size=cython.Py_ssize_t, most=cython.Py_ssize_t)
 @cython.locals(quick=cython.double, then=cython.double, now=cython.double)
 def _listed(
     rows: Any, strand: Any, is_plain: Callable[[set[type]], bool], obey: Callable[[Any], Any]
-) -> Iterator[Iterable[Any]]:
+) -> Iterator[Iterator[Any]]:
     checked = not isinstance(rows, range)
     run: Any = getattr(strand, "owner", None)
     clock: Callable[[], float] = perf_counter if run is None else strand.loop.clock
@@ -237,9 +237,10 @@ def _listed(
         piece = rows[start : start + size]
         start += size
         if checked and not is_plain(set(map(type, piece))):
-            yield _each(piece, obey)
+            for row in _each(piece, obey):  # which may wait: the rows behind it are not there
+                yield iter((row,))
         else:
-            yield piece
+            yield iter(piece)
         if run is None:
             size = most
             continue

@@ -22,7 +22,7 @@ from . import stopping
 from .driven import Wait
 from .instruction import TURN, Cooperate, Resume, Signal
 from .microthread import ROW, Mark, MicroThread, Strand
-from .pull_cy import STAY_ENDED
+from .pull_cy import STAY_ENDED, Ready
 from .run import NoLongerRead, Scope
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ __all__ = ["NOTHING", "Body", "Branch", "Steps", "gather", "read"]
 
 NOTHING: Final[Any] = Mark("NOTHING")
 """The row of a branch that has none."""
+
+_NONE: Iterator[Any] = iter(())
 
 
 class Branch:
@@ -53,6 +55,7 @@ class Branch:
         "hub",
         "index",
         "over",
+        "piece",
         "priority",
         "row",
         "stage",
@@ -82,6 +85,7 @@ class Branch:
         self.row: Any = NOTHING
         self.full = False
         self.over = False
+        self.piece = _NONE  # rows behind `row` that are there, too: they may be taken without a step
         self.switch: Any = None  # steps its micro-thread, while that is paused at a row
         self.hub: Any = None  # ``hub(ROW)``, on its micro-thread, gives the row to whoever steps it
 
@@ -171,7 +175,15 @@ Body = Callable[[Branch, MicroThread], None]
 def read(branch: Branch, thread: MicroThread) -> None:
     """What runs on a branch's micro-thread: one row at a time."""
     with Scope(thread) as scope:
-        for row in branch.stage.open_in(scope):
+        rows: Any = branch.stage.open_in(scope)
+        if type(rows) is Ready:
+            for piece in rows.pieces:
+                branch.piece = piece
+                for row in piece:
+                    branch.row = row
+                    branch.hub(ROW)
+            return
+        for row in rows:
             branch.row = row
             branch.hub(ROW)
 
@@ -383,6 +395,7 @@ class Steps:
         branch.over = True
         branch.thread = None
         branch.switch = None
+        branch.piece = _NONE
         branch.told = None
         self.every.pop(branch, None)
 
@@ -395,6 +408,7 @@ class Steps:
         """
         left += branch.rest()
         self._away.pop(branch, None)
+        branch.piece = _NONE
         branch.closing = True
         branch.switch = None
         if branch.thread is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
+from operator import is_
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..core.branch import Branch, Branches
@@ -15,6 +16,7 @@ from ..core.microthread import Strand
 from ..core.pass_cy import replace_reading
 from ..core.run import Scope
 from ..core.stage import Stage
+from ..core.steps import NOTHING
 from ..core.wrap import stage_of
 from ..errors import ClosedError, NotReadyError
 from .calls import OnError, policy_of
@@ -271,6 +273,7 @@ class Zip(Combined[T]):
     def read(self, strand: Strand) -> Generator[Any]:
         with Branches(strand, self.inputs) as branches:
             every = list(branches.every)
+            nothing = [NOTHING] * len(every)
             missing = len(every)  # rows that the tuple in hand still lacks
             while every:
                 while missing and (branch := branches.next()) is not None:
@@ -284,9 +287,18 @@ class Zip(Combined[T]):
                     raise ValueError(self._unequal(ended, every))
                 row = tuple([branch.take() if branch.full else self._fill for branch in every])
                 yield row
-                for branch in every:
-                    branches.ask(branch)
-                missing = len(branches.every)
+                while True:  # with rows that are there
+                    rows = [next(branch.piece, NOTHING) for branch in every]
+                    if True in map(is_, rows, nothing):
+                        break
+                    yield tuple(rows)
+                missing = 0
+                for branch, found in zip(every, rows, strict=True):
+                    if found is not NOTHING:
+                        branch.row, branch.full = found, True
+                    elif not branch.over:
+                        branches.ask(branch)
+                        missing += 1
 
     def _unequal(self, ended: list[Branch], every: list[Branch]) -> str:
         longer = next(branch for branch in every if branch.full)

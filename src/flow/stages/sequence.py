@@ -16,6 +16,7 @@ from ..core.branch import Branch, Branches
 from ..core.microthread import MicroThread, Strand
 from ..core.run import Scope
 from ..core.stage import Stage
+from ..core.steps import NOTHING
 from .combine import Combined
 from .transform import condition
 
@@ -138,6 +139,10 @@ def _taken(branches: Branches, branch: Branch) -> Generator[Any]:
     """The rows of one branch, which works on the next one while another is waited for."""
     while branches.wait_for(branch):
         row = branch.take()
+        # What is there already, nobody need be asked for; but who waits for another input may have taken a row of it.
+        while not branch.full and (following := next(branch.piece, NOTHING)) is not NOTHING:
+            yield row
+            row = following
         branches.ask(branch)
         yield row
     if branch.failure is not None:
