@@ -37,6 +37,11 @@ def _of_parts(combine: Callable[..., Any], inputs: int, rows: int) -> flow.Stage
     return stage
 
 
+def _of_generators(inputs: int, rows: int) -> flow.Stage[Any]:
+    """A merge of inputs that do something for each row, as those of the others do."""
+    return flow.Merge(*[flow.wrap(partial(p.plain, part)) for part in p.parts(inputs, rows)])
+
+
 def _merged_by_hand(inputs: int, rows: int, source: Any = p.each_async) -> Any:
     return p.merged_by_hand([source(part) for part in p.parts(inputs, rows)])
 
@@ -46,13 +51,15 @@ def _merged_by_hand(inputs: int, rows: int, source: Any = p.each_async) -> Any:
 
 
 def _merges() -> Iterator[Workload]:
-    two = partial(_of_parts, flow.Merge, 2)
+    two = partial(_of_generators, 2)
+    lists = partial(_of_parts, flow.Merge, 2)
     yield Workload(
         "merge",
         "two ready inputs merged, read with `async for`",
         [
             peer("aiostream", "aiostream: merge", reading(_aiostream(2), pull.stream_totals)),
             Contestant("flow: async for row in Merge", reading(two, p.atotal), goal=MERGE),
+            Contestant("flow: the same, of rows that are there", reading(lists, p.atotal)),
             Contestant("by hand: two tasks and a queue", reading(partial(_merged_by_hand, 2), p.atotal), share=0.2),
             peer("aioitertools", "aioitertools: as_generated", reading(_aioitertools(2), p.atotal), share=0.1),
             peer("streamable", "streamable: flatten(concurrency=2)", reading(_streamable(2), p.atotal)),
@@ -65,6 +72,7 @@ def _merges() -> Iterator[Workload]:
         [
             peer("aiostream", "aiostream: merge", reading(_aiostream(2), pull.stream_rows)),
             Contestant("flow: await Merge", awaiting(two), goal=MERGE),
+            Contestant("flow: the same, of rows that are there", awaiting(lists)),
             peer("reactivex", "reactivex: merge", plainly(partial(push.reactivex_combined, "merge", 2)), share=0.1),
             peer("streamz", "streamz: union", plainly(partial(push.streamz_merged, 2)), share=0.1),
             peer("tubes", "tubes: fan.In", plainly(partial(push.tubes_merged, 2)), share=0.1),
@@ -97,7 +105,7 @@ def _merges() -> Iterator[Workload]:
                 ),
                 Contestant(
                     "flow: await Merge",
-                    awaiting(partial(_of_parts, flow.Merge, inputs)),
+                    awaiting(partial(_of_generators, inputs)),
                     goal=None if many else MERGE_MANY,
                 ),
                 Contestant(
