@@ -17,6 +17,14 @@ from typing import TYPE_CHECKING, Any
 if _environ.get("FLOW_PURE"):
     from . import _build as _build  # first: it chooses which build of the core is imported
 from . import loops as loops  # finds the running loop
+
+try:
+    from .core.reading import Block as Block
+except ImportError as _error:
+    from ._build import explain as _explain
+
+    _explain(_error)  # what was compiled may be older than what imports it
+    raise
 from .core.instruction import CallLater as CallLater
 from .core.instruction import Cooperate as Cooperate
 from .core.instruction import Instruction as Instruction
@@ -24,7 +32,6 @@ from .core.instruction import Row as Row
 from .core.microthread import cooperate as cooperate
 from .core.microthread import sleep as sleep
 from .core.microthread import wait as wait
-from .core.reading import Block as Block
 from .core.receipt import Drained as Drained
 from .core.stage import Stage as Stage
 from .core.wrap import wrap as wrap

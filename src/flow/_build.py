@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-__all__ = ["MODULES", "Build", "Sources", "describe", "fingerprint", "running"]
+__all__ = ["MODULES", "Build", "Sources", "describe", "explain", "fingerprint", "running"]
 
 MODULES = ("flow.core.pass_cy", "flow.core.pull_cy")
 """What can be compiled (tests/build/test_build.py holds this list to the files)."""
@@ -82,6 +82,14 @@ _MIXED = "{} is compiled and {} is not: install flow again, or set FLOW_PURE=1"
 def _is_stale(module: str, built_from: str) -> bool:
     source = source_of(module)
     return source.exists() and fingerprint(texts_of(source)) != built_from
+
+
+def explain(error: ImportError) -> None:
+    """Notes on an error of importing flow which compiled modules are not those of their files."""
+    for name in MODULES:
+        built: str = getattr(sys.modules.get(name), "BUILT_FROM", "")
+        if built and _is_stale(name, built):
+            error.add_note("flow: " + _STALE.format(name, source_of(name).name))
 
 
 def describe() -> str:

@@ -117,6 +117,13 @@ def test_a_stale_build_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "core: compiled\nfault: flow.core.pull_cy was compiled from another pull_cy.py" in done.stdout
     assert run("-m", "flow", "--version", source=tmp_path, FLOW_PURE="1").returncode == 0
+    for name, text in (("pull_cy", "new = 1\n"), ("reader", "from .pull_cy import new\n")):
+        with open(tmp_path / f"flow/core/{name}.py", "a", encoding="utf-8") as file:
+            file.write(text)
+    done = run("-c", "import flow", source=tmp_path)
+    assert "ImportError: cannot import name 'new'" in done.stderr
+    assert "flow: flow.core.pull_cy was compiled from another pull_cy.py" in done.stderr
+    assert run("-c", "import flow", source=tmp_path, FLOW_PURE="1").stderr == ""
 
 
 @compiled_only
