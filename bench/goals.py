@@ -26,6 +26,7 @@ LEAST = [
     ("lines out of pieces", "lines", "flow: await", "lines", "no flow"),
     ("a wait, the loop's own turn in it", "pause", "flow: flow.wait", "pause", "no flow"),
     ("an async generator as a stage", "async-stage", "flow: async for", "async-stage", "no flow"),
+    ("a run of one row, from start to end", "run", "flow: await stage", "run", "no flow"),
 ]
 """What is done, workload and contestant of flow, and those of the one that does no more than must be done."""
 

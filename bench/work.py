@@ -46,6 +46,7 @@ def _runs() -> Iterator[Workload]:
             Contestant("native: [row async for row in async_gen]", repeated(_native_one)),
             Contestant("flow: await wrap([1])", repeated(_flow_one)),
             Contestant("flow: await stage, made before", repeated(_read_one)),
+            Contestant("no flow: a row on a stack of its own", repeated(_stacked_one)),
             peer("aiostream", "aiostream: list(just(1))", repeated(pull.aiostream_one), share=0.2),
             peer("streamable", "streamable: [row async for row in stream]", repeated(pull.streamable_one), share=0.5),
             peer("reactivex", "reactivex: subscribe", repeated(_reactivex_one), share=0.5),
@@ -67,6 +68,10 @@ def _runs() -> Iterator[Workload]:
 
 async def _native_one() -> list[int]:
     return [row async for row in p.ticks(1)]
+
+
+async def _stacked_one() -> list[int]:
+    return [row async for row in limits.Rows([1])]
 
 
 async def _flow_one() -> list[int]:
