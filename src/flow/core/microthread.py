@@ -189,7 +189,7 @@ def _traceback_to_keep(error: BaseException) -> TracebackType | None:
     return error.__traceback__ if pauses < _MOST_PAUSES else None
 
 
-_pausing: set[CodeType] = {MicroThread.pause.__code__}  # and `wait`, which does it in place
+_pausing: set[CodeType] = {MicroThread.pause.__code__}  # and `wait` and `cooperate`, which do it in place
 
 
 def unwanted(instruction: Any) -> None:
@@ -311,7 +311,15 @@ def cooperate() -> None:
                     if number % candidate == 0:
                         yield number, candidate
     """
+    thread: Any = getcurrent()
+    if type(thread) is MicroThread and thread.cancelled is None and sys.exception() is None:
+        thread.handling = None  # as in `wait`
+        thread.parent.switch(TURN)
+        return
     strand = current()
     if strand is None:
         raise _not_ready("flow.cooperate()", TURN)
     strand.pause(TURN)
+
+
+_pausing.add(cooperate.__code__)
