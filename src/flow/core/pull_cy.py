@@ -126,6 +126,8 @@ class Ready(chain[Any]):
     iterators, few rows each where the loop must be given its turn between two.
     """
 
+    __slots__ = ("pieces",)
+
     pieces: Iterator[Iterator[Any]]
 
     @classmethod
