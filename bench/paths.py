@@ -64,7 +64,15 @@ async def _blocks(rows: int) -> None:
 
 
 async def _merge(rows: int) -> None:
-    await flow.Merge(range(0, rows, 2), range(1, rows, 2))
+    await flow.Merge(*[flow.wrap(p.plain(part)) for part in p.parts(2, rows)])
+
+
+async def _ready(rows: int) -> None:
+    await flow.Merge(*p.parts(2, rows))
+
+
+async def _async_stage(rows: int) -> None:
+    await (flow.wrap(range(rows)) | p.native)
 
 
 async def _buffer(rows: int) -> None:
@@ -109,7 +117,9 @@ PATHS = [
     Path("classic", "a row through 1 classic stage", 1_000, _classic),
     Path("async-for", "a step of `async for`", 1_000, _async_for),
     Path("blocks", "a row of `.blocks()`", 20_000, _blocks),
-    Path("merge", "a row of two ready inputs merged", 1_000, _merge),
+    Path("merge", "a row of two generators merged", 1_000, _merge),
+    Path("ready", "a row of two lists merged", 10_000, _ready),
+    Path("async-stage", "a row through an async generator", 1_000, _async_stage),
     Path("buffer", "a row through a buffer, `await`", 30_000, _buffer),
     Path("pause", "a pause and going on: flow.wait(asyncio.sleep(0))", 300, _pause),
     Path("turn", "a turn for the loop: flow.cooperate()", 300, _turn),
