@@ -1,27 +1,24 @@
 """Databases that are made for the benchmarks: a file of SQLite, and a PostgreSQL server of their own.
 
-Both are made at their first use and removed at the end of the program. The server listens on a socket in a folder of
-its own, and nowhere else. What may live here: the databases, and the plain ways to read a query of theirs. Which of
-them are compared is said in `work_edges.py`.
+Both are made at their first use and removed at the end of the program. What may live here: the databases, and the plain
+ways to read a query of theirs. Which of them are compared is said in `work_edges.py`.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from . import pieces as p
 from .jobs import library, missing
+from .postgresql import is_installed, started
 
 __all__ = [
     "SQL",
@@ -94,15 +91,9 @@ async def aiosqlite_rows(rows: int, at_once: int = 64) -> AsyncIterator[Any]:
 # PostgreSQL
 
 
-def _program(name: str) -> str | None:
-    """Where a program of the server is. Debian keeps them out of PATH."""
-    found = [str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")]
-    return max(found, default=None) or shutil.which(name)
-
-
 def no_postgresql() -> str:
     """What to say when there is no server to be started; empty when there is one."""
-    if hasattr(os, "getuid") and _program("initdb") and _program("postgres"):
+    if is_installed():
         return missing("psycopg")  # which also asks whether it is up
     return "not measured: no PostgreSQL found (initdb)"
 
@@ -110,42 +101,9 @@ def no_postgresql() -> str:
 @cache
 def postgresql() -> str:
     """The URL of the server. It is started at the first call, and stopped at the end of the program."""
-    folder = _made("postgresql")
-    owner = _owner(folder)
-    cluster = f"{folder}/cluster"
-    made = ["-D", cluster, "-U", "flow", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    initdb = [str(_program("initdb")), *made]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, timeout=50, cwd="/", **owner)
-    started = [str(_program("postgres")), "-D", cluster, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-    with open(f"{folder}/log", "wb") as log:
-        server = subprocess.Popen(started, stdout=log, stderr=log, cwd="/", **owner)
-    atexit.register(_stop, server)
-    url = f"postgresql://flow@/postgres?host={folder}"
-    until = time.monotonic() + 50
-    while server.poll() is None and time.monotonic() < until:
-        try:
-            library("psycopg").connect(url).close()
-            return url
-        except library("psycopg").OperationalError:
-            time.sleep(0.05)
-    raise RuntimeError(f"PostgreSQL did not start: {Path(log.name).read_text(encoding='utf-8', errors='replace')}")
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.send_signal(signal.SIGINT)  # its "fast shutdown"
-    server.wait(50)
-
-
-def _owner(folder: str) -> dict[str, Any]:
-    """The server refuses to run as root: then it is started as somebody else, who owns the folder."""
-    if os.getuid() != 0:
-        return {}
-    import pwd
-
-    names = {entry.pw_name: entry for entry in pwd.getpwall()}
-    user = names.get("postgres") or names["nobody"]
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    until_the_end = ExitStack()
+    atexit.register(until_the_end.close)
+    return until_the_end.enter_context(started())
 
 
 def query(rows: int) -> str:

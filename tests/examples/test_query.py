@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from bench.postgresql import is_installed, started
 
 from .running import ROOT, environment, lines_of, run
 
@@ -83,55 +80,11 @@ def test_without_psycopg_it_says_what_to_install(tmp_path: Path) -> None:
 # A PostgreSQL of this test's own
 
 
-def server_program(name: str) -> str | None:
-    """Where a program of the server is. Debian keeps them out of PATH."""
-    found = [str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")]
-    return shutil.which(name) or max(found, default=None)
-
-
 @pytest.fixture(scope="module")
 def postgresql() -> Generator[str]:
     """The URL of a server that listens on a socket in a folder of its own, and nowhere else."""
-    psycopg = pytest.importorskip("psycopg")
-    initdb, server = server_program("initdb"), server_program("postgres")
-    if initdb is None or server is None:
+    pytest.importorskip("psycopg")
+    if not is_installed():
         pytest.skip("no PostgreSQL server is installed")
-    # Not in tmp_path: nobody but its owner may enter that, and the server refuses to run as root.
-    with tempfile.TemporaryDirectory(prefix="flow-") as folder:
-        owner = owner_of_the_server(folder)
-        cluster = f"{folder}/cluster"
-        made = [initdb, "-D", cluster, "-U", "flow", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, timeout=50, cwd="/", **owner)
-        started = [server, "-D", cluster, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-        with open(f"{folder}/log", "w+b") as log:
-            with subprocess.Popen(started, stdout=log, stderr=log, cwd="/", **owner) as process:
-                try:
-                    url = f"postgresql://flow@/postgres?host={folder}"
-                    wait_until_it_answers(psycopg, url, process, Path(log.name))
-                    yield url
-                finally:
-                    process.send_signal(signal.SIGINT)  # its "fast shutdown"
-                    process.wait(50)
-
-
-def owner_of_the_server(folder: str) -> dict[str, Any]:
-    """How to start it as somebody else, who then owns the folder, when this is root."""
-    if os.getuid() != 0:
-        return {}
-    import pwd
-
-    names = {entry.pw_name: entry for entry in pwd.getpwall()}
-    user = names.get("postgres") or names["nobody"]
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def wait_until_it_answers(psycopg: Any, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 50
-    while process.poll() is None and time.monotonic() < until:
-        try:
-            psycopg.connect(url).close()
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-    pytest.fail(f"PostgreSQL did not start: {log.read_text()}")
+    with started() as url:
+        yield url
