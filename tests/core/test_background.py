@@ -27,7 +27,7 @@ from flow.core.background import Background, Filling
 from flow.core.instruction import Signal
 from flow.core.microthread import MicroThread, Strand, wait
 from flow.core.near import NearChannel
-from flow.core.run import Scope
+from flow.core.scope import Scope
 from flow.core.stage import Stage
 from flow.testing import Tracked, nothing_left, virtual_time
 

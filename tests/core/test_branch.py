@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import flow
-from flow.core.branch import LATE, NOW, Branches, ByPriority, gather
+from flow.core.bodies import gather
+from flow.core.branch import LATE, NOW, Branches, ByPriority
 from flow.core.instruction import Handle, Resume
 from flow.core.stage import Stage
 from flow.testing import Tracked, nothing_left, torture, virtual_time

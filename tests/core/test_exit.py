@@ -11,6 +11,7 @@ import pytest
 COMMON = """
 import asyncio, sys
 import flow
+flow.Merge, flow.Threaded, flow.Callback  # imported here: asyncio's debug mode tells of a loop that is held up
 
 def source():
     try:

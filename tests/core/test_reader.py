@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import flow
+from flow.core.bodies import LARGEST_BLOCK
 from flow.core.pull_cy import Ready
-from flow.core.reader import LARGEST_BLOCK
 from flow.testing import Tracked, nothing_left, virtual_time
 
 

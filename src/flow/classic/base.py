@@ -18,7 +18,7 @@ from ..core.instruction import CallLater, Instruction
 from ..core.instruction import Cooperate as _Cooperate
 from ..core.microthread import Strand, current, wait
 from ..core.pass_cy import reading_of
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import sliced_fairly
 from ..errors import NotReadyError, Unsupported
 from .readings import End, Members, Own, Reading, failure_of, going_on, shown_as_failure, trapped

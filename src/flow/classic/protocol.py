@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet import protocol as _protocol
 
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import is_a
 from ..io import twisted_protocol as _twisted
 from . import base as _base

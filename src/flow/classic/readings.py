@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.python.failure import Failure
 
+from ..core.bodies import LARGEST_BLOCK
 from ..core.instruction import TURN
 from ..core.microthread import ROW, MicroThread, Strand
 from ..core.pass_cy import Pass, reading_of
-from ..core.reader import LARGEST_BLOCK
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import is_a
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from ..core import stage as _stage
 from ..core.instruction import Instruction, Row
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import Once, Source, can_be_called, is_a, is_deferred, kind_of, of_a_generator, of_a_list
 from ..core.wrap import stage_of
 from ..sql import QueryIterator

@@ -12,12 +12,14 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from ..errors import ClosedError
+from .bodies import checked
 from .instruction import TURN, Signal
 from .microthread import ROW, MicroThread, wait_out
 from .near import NearChannel
 from .pull_cy import Ready
-from .reader import BlockReader, checked
-from .run import Options, Run, Scope, raise_first
+from .reader import BlockReader
+from .run import Options, Run
+from .scope import Scope, raise_first
 from .source import AHEAD, Once, bound_of
 from .stage import Stage
 from .stopping import Fed

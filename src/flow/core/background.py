@@ -29,7 +29,8 @@ from .driven import DEEPEST, Driven, raise_swallowed
 from .instruction import Signal
 from .microthread import MicroThread, Strand, unwanted, wait_out
 from .near import NearChannel
-from .run import NoLongerRead, Run, Scope, joined, raise_first
+from .run import Run
+from .scope import NoLongerRead, Scope, joined, raise_first
 from .stopping import stops_for
 
 if TYPE_CHECKING:

@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenlet import getcurrent
 
+from .bodies import Body, read
 from .instruction import TURN, Handle
 from .microthread import ROW, Mark, Strand
-from .run import raise_first
-from .steps import NOTHING, Body, Branch, Steps, gather, read
+from .scope import raise_first
+from .steps import NOTHING, Branch, Steps
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["LATE", "NOW", "Branch", "Branches", "ByPriority", "gather", "read"]
+__all__ = ["LATE", "NOW", "Branch", "Branches", "ByPriority"]
 
 LATE: Final[Any] = Mark("LATE")
 """What `Branches.next` gives when the time is up."""

@@ -11,10 +11,12 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import run as _run
+from .bodies import checked, in_a_list
 from .microthread import ROW, MicroThread
 from .pull_cy import fair
-from .reader import checked, in_a_list, no_loop, settle
-from .run import DEFAULTS, Options, Run, Scope
+from .reader import no_loop, settle
+from .run import DEFAULTS, Options, Run
+from .scope import Scope
 
 if TYPE_CHECKING:
     from .stage import Stage

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import FlowError
 from . import run as _run
+from .bodies import checked, in_blocks
 from .microthread import ROW, MicroThread, Strand, current, find_strands_with, unwanted
-from .reader import checked, in_blocks, taken
-from .run import Options, Run, Scope, ScriptLoop, raise_first
+from .reader import taken
+from .run import Options, Run, ScriptLoop
+from .scope import Scope, raise_first
 from .stacks import pausing, reading
 from .stacks import script as reads_a_run
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from weakref import WeakSet
 
     from .instruction import Loop
-    from .run import Run, Scope
+    from .run import Run
+    from .scope import Scope
     from .stage import Stage
 
 __all__ = [

@@ -26,7 +26,7 @@ from weakref import WeakSet
 from greenlet import getcurrent
 
 from .microthread import MicroThread, Strand, current
-from .run import Scope
+from .scope import Scope
 from .stacks import fetching
 
 try:

@@ -1,18 +1,17 @@
 """Reading a run with ``async for`` and ``await``: natively, in the task that asks for rows.
 
-A run's main micro-thread hands on what its stage gives in one of four ways: row by row, in blocks of what is ready, as
-a list, or to a function. A reader steps it, and awaits what it waits for, in the reader's own task.
+A run's main micro-thread hands on what its stage gives (`bodies.py`). A reader steps it, and awaits what it waits for,
+in the reader's own task.
 
-What may live here: these four bodies, and the readers of coroutines. A run that callbacks drive is in `driven.py`, one
-on the caller's own stack in `here.py`.
+What may live here: the readers of coroutines. A run that callbacks drive is in `driven.py`, one on the caller's own
+stack in `here.py`.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,141 +19,27 @@ from greenlet import getcurrent
 
 from ..errors import BusyError, NotReadyError
 from . import run as _run
+from .bodies import in_blocks, row_by_row
 from .driven import abandon, raise_swallowed
-from .instruction import TURN
-from .microthread import ROW, MicroThread, Strand
-from .pull_cy import MOST, Ready, fair, pieces
-from .run import Options, Run, Scope, raise_first
+from .microthread import ROW, MicroThread
+from .run import Options, Run
+from .scope import raise_first
 
 if TYPE_CHECKING:
     from .stage import Stage
     from .stopping import Stops
 
 __all__ = [
-    "LARGEST_BLOCK",
     "BlockReader",
     "Reader",
     "busy",
-    "checked",
-    "handed_to",
-    "in_a_list",
-    "in_blocks",
     "no_loop",
-    "row_by_row",
     "settle",
     "taken",
 ]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-LARGEST_BLOCK = 1024
-"""Rows in a block of ``.blocks()``, at most."""
-
-LARGEST_PIECE = 4 * (MOST + 1) - 1
-"""Rows between two looks at the clock where a list is collected; the source below it mostly looks more often."""
-
-
-# What runs on the main micro-thread of a run: four ways to hand on what the stage gives.
-
-
-def checked(rows: Iterator[Any], thread: Strand) -> Iterator[Any]:
-    """Looks at the first row: a coroutine there is a forgotten wait, and says so before a thousand of them are made."""
-    for row in rows:
-        if isinstance(row, CoroutineType) and thread.owner.stage.is_plain_pipe:
-            row.close()
-            raise TypeError(
-                f"the plain stage {thread.owner.stage.label} yielded a coroutine ({row.__qualname__}) that nobody "
-                f"awaited. Write `yield flow.wait({row.__name__}(...))` in it, or use `.map({row.__name__})`."
-            )
-        yield row
-        break
-
-
-def _open(thread: Strand, scope: Scope) -> Iterator[Any]:
-    return thread.owner.stage.open_in(scope)
-
-
-def row_by_row(thread: MicroThread) -> None:
-    """Hands each row to the hub and works no further until it is asked again."""
-    with Scope(thread) as scope:
-        rows: Any = _open(thread, scope)
-        run = thread.owner
-        if type(rows) is Ready:
-            for piece in rows.pieces:
-                for run.row in piece:
-                    if thread.cancelled is not None:
-                        raise thread.cancelled
-                    run.ready = piece
-                    thread.parent.switch(ROW)
-            return
-        for run.row in checked(rows, thread):
-            thread.parent.switch(ROW)
-        for run.row in fair(rows, thread):
-            if thread.cancelled is not None:
-                raise thread.cancelled  # a stage swallowed the cancel and went on
-            thread.parent.switch(ROW)
-
-
-def in_blocks(thread: MicroThread) -> None:
-    """Gathers what is ready; the hub takes the block when the chain must wait, gives a turn, or has gathered enough."""
-    with Scope(thread) as scope:
-        rows = _open(thread, scope)
-        run = thread.owner
-        block = run.block
-        block.extend(checked(rows, thread))
-        for piece in pieces(rows, thread, MOST):
-            rest = iter(piece)
-            while True:
-                # Whatever a row takes, those before it are in the block when the chain pauses, and the hub takes them.
-                block.extend(islice(rest, LARGEST_BLOCK - len(block)))
-                if thread.cancelled is not None:
-                    raise thread.cancelled  # a stage swallowed the cancel and went on
-                if thread.doubted:
-                    thread.parent.switch(ROW)  # the hub asks the loop
-                if len(block) < LARGEST_BLOCK:
-                    break
-                thread.pause(ROW)
-
-
-def in_a_list(thread: MicroThread) -> None:
-    """Collects every row, at the speed of list.extend."""
-    with Scope(thread) as scope:
-        rows = _open(thread, scope)
-        block = thread.owner.block
-        block.extend(checked(rows, thread))
-        for piece in pieces(rows, thread, LARGEST_PIECE):
-            block.extend(piece)
-            if thread.cancelled is not None:
-                raise thread.cancelled
-            if thread.doubted:
-                thread.parent.switch(ROW)
-
-
-def handed_to(take: Callable[[Any], object]) -> Callable[[MicroThread], None]:
-    """Gives each row to ``take(row)``, which is called on the chain's own stack, and may wait."""
-
-    def hand_over(thread: MicroThread) -> None:
-        with Scope(thread) as scope:
-            rows = _open(thread, scope)
-            run, clock = thread.owner, thread.loop.clock
-            for row in checked(rows, thread):
-                take(row)
-            # Not through `fair`: a call for each row is made here anyway, and each iterator less is that much less of
-            # a stack to be moved aside at each pause.
-            for row in rows:
-                if thread.cancelled is not None:
-                    raise thread.cancelled
-                take(row)
-                if clock() >= run.deadline:
-                    thread.pause(TURN)
-
-    return hand_over
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Reading a run with `async for` and `await`
-
 
 _Coroutine: Any = CoroutineType  # as Any: compared with it, an instruction stays one of unknown type to type checkers
 

@@ -16,7 +16,8 @@ from .here import HereStrand, closing, read_here, read_inside, script
 from .instruction import Handle, Resume, seconds_of
 from .reader import Reader, busy, settle
 from .receipt import Drained
-from .run import DEFAULTS, Options, Run, raise_first
+from .run import DEFAULTS, Options, Run
+from .scope import raise_first
 from .stopping import GivenUp, Stops
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from .instruction import Instruction, Row
 from .microthread import MicroThread, wait
 from .pass_cy import obeyed
 from .pull_cy import OBEYED, fair, listed
-from .run import Scope
+from .scope import Scope
 from .stage import Stage
 
 __all__ = [

@@ -25,7 +25,8 @@ from .microthread import Strand, current
 from .pass_cy import Readable, inherit_next
 from .reader import Reader
 from .reading import Blocks, Opening, refuse_a_loop
-from .run import DEFAULTS, Options, Scope
+from .run import DEFAULTS, Options
+from .scope import Scope
 
 if TYPE_CHECKING:
     _T = TypeVar("_T")

@@ -9,26 +9,24 @@ queue leads to a step, and a branch is in it once at most; one that has left mea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from itertools import chain, islice
 from math import inf
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent
 
 from . import stopping
-from .driven import Wait
-from .instruction import TURN, Cooperate, Resume, Signal
+from .bodies import Body
+from .instruction import TURN, Cooperate, Signal
 from .microthread import ROW, Mark, MicroThread, Strand
-from .pull_cy import STAY_ENDED, Ready
-from .run import NoLongerRead, Scope
+from .scope import NoLongerRead
+from .waits import Told, Wait
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["NOTHING", "Body", "Branch", "Steps", "gather", "read"]
+__all__ = ["NOTHING", "Branch", "Steps"]
 
 NOTHING: Final[Any] = Mark("NOTHING")
 """The row of a branch that has none."""
@@ -113,49 +111,6 @@ class Branch:
         return rows
 
 
-class Told(Resume):
-    """The usual wait of a branch: for something that is pushed. It needs no timer, can't fail to begin, and is used
-    again and again. As `driven.Pushed`: a call may be late, and who waits for a signal looks again.
-    """
-
-    __slots__ = ("_branch", "_steps", "armed", "signal")
-
-    def __init__(self, steps: Steps, branch: Branch) -> None:
-        self.loop = steps.loop
-        self._steps = steps
-        self._branch = branch
-        self.signal: Signal | None = None
-        self.armed = False
-
-    @property
-    def instruction(self) -> Any:
-        return self.signal
-
-    def __call__(self, value: Any = None, /) -> None:
-        loop = self.loop
-        if get_ident() != loop.thread:
-            loop.call_threadsafe(self)
-        elif self.armed:
-            self.armed = False
-            assert self.signal is not None
-            self.signal.waiter = None  # it may be an old one that calls
-            self._steps.resumed(self._branch, value, None)
-
-    def interrupt(self, error: BaseException) -> None:
-        self.forget()
-        self._steps.resumed(self._branch, None, error)
-
-    def forget(self) -> None:
-        self.armed = False
-        if self.signal is not None:
-            self.signal.cancel()
-
-    def cancel(self, error: BaseException) -> bool:
-        """As `Wait.cancel`."""
-        self.forget()
-        return False
-
-
 class Turn(Branch):
     """Stands in the queue for the loop, when a branch has given its turn away: the loop comes behind those that are in
     the queue already. So a thousand branches that each give a turn are given one together.
@@ -167,77 +122,6 @@ class Turn(Branch):
         self.asked = False
         self.over = True  # nothing is to be done for it when the branches are left
         self.priority = -inf
-
-
-Body = Callable[[Branch, MicroThread], None]
-
-
-def read(branch: Branch, thread: MicroThread) -> None:
-    """What runs on a branch's micro-thread: one row at a time."""
-    with Scope(thread) as scope:
-        rows: Any = branch.stage.open_in(scope)
-        if type(rows) is Ready:
-            for piece in rows.pieces:
-                branch.piece = piece
-                for row in piece:
-                    branch.row = row
-                    branch.hub(ROW)
-            return
-        for row in rows:
-            branch.row = row
-            branch.hub(ROW)
-
-
-def gather(n: int) -> Body:
-    """What runs on a branch's micro-thread: `n` rows at a time, at the speed of list.extend.
-
-    Whenever the branch is paused, the rows that it has so far are in ``branch.block``, and may be taken from there
-    (``branch.block.clear()``: a list may be emptied while it is being extended). The row that it gives when it has `n`
-    is nothing: they are in the block, too. The last ones are there when it is over, and those before a failure.
-    """
-
-    def body(branch: Branch, thread: MicroThread) -> None:
-        block = branch.block
-        with Scope(thread) as scope:
-            rows = branch.stage.open_in(scope)
-            if type(rows) not in STAY_ENDED:
-                rows = chain(rows)
-            some = _Some(rows, n)
-            while True:
-                if block:
-                    block.extend(islice(rows, n - len(block)))
-                else:
-                    block.extend(some)
-                if len(block) >= n:
-                    branch.hub(ROW)
-                    continue
-                for row in rows:  # it has not ended: the block was emptied meanwhile
-                    block.append(row)
-                    break
-                else:
-                    return
-
-    return body
-
-
-class _Some:
-    """The next `n` rows, for list.extend, which makes room for them at once when it is told how many there may be."""
-
-    __slots__ = ("_n", "_rows")
-
-    def __init__(self, rows: Iterator[Any], n: int) -> None:
-        self._rows = rows
-        self._n = n
-
-    def __iter__(self) -> Iterator[Any]:
-        return islice(self._rows, self._n)
-
-    def __length_hint__(self) -> int:
-        return min(self._n, _ROOM)
-
-
-_ROOM = 1024
-"""Rows that room is made for at once: of a large batch few may come in time."""
 
 
 class Steps:

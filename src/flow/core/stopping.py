@@ -34,7 +34,8 @@ from ..errors import Cancelled, DrainTimeoutError
 from .instruction import TURN, Signal
 from .microthread import Mark, MicroThread, Strand, current
 from .receipt import Receipt
-from .run import Run, Scope, raise_first
+from .run import Run
+from .scope import Scope, raise_first
 from .stacks import inside, is_work, stack
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..errors import AlreadyReadError
 from .async_stage import Async
 from .functions import gives_async_rows, gives_coroutines, gives_rows, signature_of
 from .microthread import wait
-from .run import Scope
+from .scope import Scope
 from .source import (
     AHEAD,
     Around,

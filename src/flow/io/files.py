@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import Once, sliced_fairly
 from ..core.stage import Stage
 from ..core.wrap import wrapper_for

@@ -18,7 +18,8 @@ from zope import interface  # type: ignore[import-untyped]  # pyright: ignore[re
 
 from ..core.channel import Channel
 from ..core.instruction import CallLater, Handle, Resume, seconds_of
-from ..core.run import CLEANUP, SLICE, Options, Run, Scope
+from ..core.run import CLEANUP, SLICE, Options, Run
+from ..core.scope import Scope
 from ..core.source import bound_of, is_a
 from ..core.stage import Stage
 from ..errors import AlreadyReadError

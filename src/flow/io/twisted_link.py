@@ -23,7 +23,8 @@ from twisted.python import failure, log
 from ..core.driven import Driven
 from ..core.instruction import TURN, Handle
 from ..core.microthread import MicroThread, current, wait
-from ..core.run import Run, Scope, joined
+from ..core.run import Run
+from ..core.scope import Scope, joined
 from ..core.source import is_a, kind_of, with_instructions_from
 from ..core.stage import Stage, label_of
 from ..core.wrap import stage_of

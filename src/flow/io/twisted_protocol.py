@@ -15,7 +15,8 @@ from twisted.internet import defer, interfaces, protocol
 from twisted.python import failure
 
 from ..core.microthread import current
-from ..core.run import CLEANUP, SLICE, Scope
+from ..core.run import CLEANUP, SLICE
+from ..core.scope import Scope
 from ..core.source import can_be_called, is_a
 from ..core.stage import Stage, label_of
 from ..errors import NotReadyError

@@ -17,10 +17,10 @@ from weakref import WeakValueDictionary
 from twisted.internet import defer
 from twisted.python import failure, log, threadable
 
+from ..core.bodies import handed_to, in_a_list
 from ..core.driven import Driven
 from ..core.instruction import Handle, Outcome, Resume
 from ..core.microthread import Strand, unwanted, wait
-from ..core.reader import handed_to, in_a_list
 from ..core.run import CLEANUP, SLICE, Options, Run
 from ..core.source import can_be_waited_for
 from ..core.stage import Stage

@@ -19,7 +19,7 @@ from ..core.channel import Channel
 from ..core.instruction import Signal
 from ..core.microthread import wait_out
 from ..core.pull_cy import Ready
-from ..core.run import Scope, raise_first
+from ..core.scope import Scope, raise_first
 from ..core.source import bound_of, can_be_called, is_a
 from ..core.stage import Stage, label_of
 from ..core.stopping import Fed

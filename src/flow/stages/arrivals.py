@@ -24,13 +24,14 @@ from typing import Any, Generic, TypeVar
 from greenlet import getcurrent
 
 from ..core.background import Background
-from ..core.branch import Branches, read
+from ..core.bodies import Body, read
+from ..core.branch import Branches
 from ..core.instruction import TURN, Signal, seconds_of
 from ..core.microthread import ROW, MicroThread, Strand, current, wait
-from ..core.run import Scope, raise_first
+from ..core.scope import Scope, raise_first
 from ..core.source import Opener
 from ..core.stage import Stage
-from ..core.steps import NOTHING, Body, Branch
+from ..core.steps import NOTHING, Branch
 
 __all__ = ["Arrivals", "Below", "OneBranch", "dropped", "duration_of", "period_of"]
 

@@ -15,9 +15,10 @@ from itertools import islice
 from types import CoroutineType
 from typing import Any, TypeVar
 
-from ..core.branch import Branch, gather
+from ..core.bodies import gather
+from ..core.branch import Branch
 from ..core.microthread import ROW, MicroThread, Strand, wait
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import bound_of
 from ..core.stage import Pipe, Stage
 from .arrivals import Below, OneBranch, dropped, duration_of

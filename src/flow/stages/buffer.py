@@ -16,7 +16,7 @@ from ..core.instruction import TURN
 from ..core.microthread import MicroThread, Strand
 from ..core.near import NearChannel
 from ..core.pull_cy import MOST, Ready
-from ..core.run import Scope, raise_first
+from ..core.scope import Scope, raise_first
 from ..core.source import Opener, Source, bound_of
 from ..core.stage import Stage
 from ..core.stopping import Fed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 from ..core.microthread import sleep, wait
 from ..core.record import Record
-from ..core.run import raise_first
+from ..core.scope import raise_first
 from ..core.source import bound_of, is_an_executor
 from ..core.stage import label_of
 from .errors import Retry, retry_of

@@ -17,7 +17,7 @@ from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 from ..core.instruction import seconds_of
 from ..core.microthread import wait
 from ..core.record import Record
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import Around, is_a, kind_of
 from ..core.stage import Pipe, Stage, label_of
 from ..core.wrap import stage_of, trapped

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..core.background import Background
 from ..core.microthread import MicroThread
-from ..core.run import Scope
+from ..core.scope import Scope
 from .transform import called
 
 if TYPE_CHECKING:

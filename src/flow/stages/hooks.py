@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ..core.collecting import collect_into
 from ..core.instruction import CallLater, Handle, Resume
 from ..core.microthread import wait
-from ..core.run import Scope, raise_first
+from ..core.scope import Scope, raise_first
 from ..core.source import Around
 from ..core.stage import Pipe, Stage, label_of
 from .errors import function_of

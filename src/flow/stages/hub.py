@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ..core.background import Background
 from ..core.microthread import MicroThread, Strand, current
 from ..core.near import NearChannel
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.stage import Stage
 from ..core.stopping import Fed, Stops
 from ..errors import BusyError, SlowReaderError

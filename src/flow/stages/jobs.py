@@ -27,7 +27,7 @@ from greenlet import getcurrent
 
 from ..core.instruction import Signal
 from ..core.microthread import MicroThread, Strand
-from ..core.run import Scope, raise_first
+from ..core.scope import Scope, raise_first
 from ..core.stage import Stage
 from .calls import MOST_FAILURES, Manner, left_out
 from .feeder import Feeder

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..core.branch import NOW, Branch, Branches, ByPriority
 from ..core.microthread import ROW, MicroThread, Strand
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import Opener, Source
 from ..core.stage import Stage, label_of
 from .combine import Combined

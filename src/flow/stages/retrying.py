@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from ..core.microthread import Strand, sleep
-from ..core.run import MOST_NOTES, Scope, raise_first
+from ..core.run import MOST_NOTES
+from ..core.scope import Scope, raise_first
 from ..core.source import Opener, Source
 from ..core.stage import Stage
 from ..core.wrap import stage_of

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from weakref import ref
 
 from ..core.microthread import MicroThread, Strand, wait
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import AHEAD, Opener, bound_of
 from ..core.stage import Stage, label_of
 from ..errors import AlreadyReadError, BusyError, ClosedError, FullError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ..core.branch import Branch, Branches
 from ..core.microthread import MicroThread, Strand
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.stage import Stage
 from ..core.steps import NOTHING
 from .combine import Combined

@@ -16,7 +16,7 @@ from weakref import ref
 from ..core.background import Background
 from ..core.instruction import TURN
 from ..core.microthread import MicroThread, Strand
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import AHEAD, Opener, bound_of
 from ..core.stage import Stage
 from ..errors import AlreadyReadError, SlowReaderError

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from ..core.branch import Branch, Branches, read
+from ..core.bodies import read
+from ..core.branch import Branch, Branches
 from ..core.instruction import Signal
 from ..core.microthread import MicroThread, Strand
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.stage import Stage
 from ..core.wrap import stage_of
 from .calls import MOST_FAILURES, Coroutine, OnError

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from ..core.instruction import TURN
 from ..core.microthread import Strand, current, sleep, wait
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import Source, bound_of, sliced_fairly
 from ..core.stage import Pipe, Stage, label_of
 from ..errors import RowTimeoutError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..core.functions import gives_coroutines
 from ..core.microthread import wait
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import bound_of, is_a
 from ..core.stage import Pipe, Stage, label_of
 from ..core.wrap import guarded, stage_of, wrap

@@ -27,7 +27,7 @@ from greenlet import GreenletExit
 from ..core.background import Background
 from ..core.instruction import TURN, Cooperate, Handle, Resume, Signal
 from ..core.microthread import MicroThread, Strand, wait_out
-from ..core.run import NoLongerRead, Scope
+from ..core.scope import NoLongerRead, Scope
 from .calls import Coroutine
 from .jobs import BEGUN
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from ..core.instruction import CallLater, Handle, Resume, seconds_of
 from ..core.microthread import Strand, sleep, wait
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.stage import Stage
 from ..core.wrap import stage_of
 from ..loops._virtual import Deadlock

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from ..core.microthread import wait
-from ..core.run import Scope
+from ..core.scope import Scope
 from ..core.source import can_be_called, can_be_waited_for, is_a, kind_of
 from ..core.stage import Stage, label_of
 from ..core.wrap import stage_of
