@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import greenlet
 import pytest
 
 import flow
@@ -72,8 +73,18 @@ def test_what_stands_in_for_c_has_the_same_names() -> None:
     tree = ast.parse((SOURCE / "core/_cython.py").read_text())
     stand_in = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     stand_in |= {ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)}
+    stand_in |= {ast.unparse(node.target) for node in tree.body if isinstance(node, ast.AnnAssign)}
     assert declared
     assert set(declared) <= stand_in
+
+
+def test_greenlets_numbers() -> None:
+    """`_capi.pxd` calls greenlet's functions for C by the numbers that its header has for them."""
+    used = re.findall(r"#define FLOW_GREENLET_(\w+) (\d+)", (SOURCE / "core/_capi.pxd").read_text())
+    header = (Path(greenlet.__file__).parent / "greenlet.h").read_text()
+    numbers = {name.upper(): n for name, n in re.findall(r"#define PyGreenlet_(\w+)_NUM (\d+)", header)}
+    assert used
+    assert all(numbers[name] == n for name, n in used)
 
 
 def test_version() -> None:

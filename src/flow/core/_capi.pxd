@@ -23,6 +23,17 @@ cdef extern from *:
         }
     }
 
+    /* greenlet's functions for C, by their numbers in its greenlet.h, which is not needed to build this. A call of
+       `greenlet.getcurrent` from C costs twice as much as what it does (test_build.py::test_greenlets_numbers). */
+    #define FLOW_GREENLET_GETCURRENT 4
+    static void **flow_greenlet = NULL;
+
+    static CYTHON_UNUSED PyObject *flow_getcurrent(void) {
+        if (flow_greenlet == NULL && (flow_greenlet = (void **)PyCapsule_Import("greenlet._C_API", 0)) == NULL)
+            return NULL;
+        return ((PyObject *(*)(void))flow_greenlet[FLOW_GREENLET_GETCURRENT])();
+    }
+
     /* A class in Python that has its ``__next__`` from a class in C finds it by name, at each call. If it is `base`'s,
        the class gets the function itself, as it would of a class that is written in C by hand. */
     static CYTHON_UNUSED int flow_inherit_next(PyObject *cls, PyObject *base) {
@@ -36,5 +47,6 @@ cdef extern from *:
     }
     """
     const char *FLOW_SOURCE
+    object flow_getcurrent()
     object flow_send(object source, object value, object ended)
     int flow_inherit_next(object cls, object base) except -1

@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-__all__ = ["FLOW_SOURCE", "Py_ssize_t", "bint", "compiled", "double", "flow_inherit_next", "flow_send", "locals"]
+from greenlet import getcurrent
+
+__all__ = [
+    "FLOW_SOURCE",
+    "Py_ssize_t",
+    "bint",
+    "compiled",
+    "double",
+    "flow_getcurrent",
+    "flow_inherit_next",
+    "flow_send",
+    "locals",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +53,10 @@ def flow_send(source: Generator[Any, Any, Any], value: Any, ended: Any) -> Any:
         return source.send(value)
     except StopIteration:
         return ended
+
+
+flow_getcurrent: Callable[[], Any] = getcurrent
+"""The greenlet that runs the caller."""
 
 
 def flow_inherit_next(cls: type, base: type) -> None:

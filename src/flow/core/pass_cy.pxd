@@ -20,7 +20,6 @@ cdef class Pass:
     cdef take(self)
 
 
-cdef object _getcurrent
 cdef object ENDED
 cdef Pass _asked
 cdef Pass _ask(object stage)

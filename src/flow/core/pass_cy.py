@@ -23,8 +23,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from greenlet import getcurrent
-
 from .microthread import MicroThread, Strand, current
 from .scope import Scope
 from .stacks import fetching
@@ -37,9 +35,9 @@ except ModuleNotFoundError:  # never, but the compiler must see an import of thi
     else:
         import cython
 if TYPE_CHECKING or not cython.compiled:
-    from ._cython import FLOW_SOURCE, flow_inherit_next, flow_send
+    from ._cython import FLOW_SOURCE, flow_getcurrent, flow_inherit_next, flow_send
 else:
-    from cython.cimports.flow.core._capi import FLOW_SOURCE, flow_inherit_next, flow_send
+    from cython.cimports.flow.core._capi import FLOW_SOURCE, flow_getcurrent, flow_inherit_next, flow_send
 
 if TYPE_CHECKING:
     from .stage import Stage
@@ -48,8 +46,6 @@ __all__ = ["BUILT_FROM", "ENDED", "Pass", "Readable", "inherit_next", "obeyed", 
 
 BUILT_FROM: str = FLOW_SOURCE.decode()
 """Where this is compiled: the fingerprint of the text that it was compiled from (see `flow._build`)."""
-
-_getcurrent: Any = getcurrent  # in C, where this is compiled
 
 ENDED: Any = object()
 """Stands for the end of a generator: no generator gives it."""
@@ -66,7 +62,7 @@ class Readable:
     def __next__(self) -> Any:
         """The next row of the reading that ``yield stage`` began, in a classic generator; waits for it if need be."""
         asked = _asked
-        if asked is not None and asked.stage is self and asked.thread is _getcurrent():
+        if asked is not None and asked.stage is self and asked.thread is flow_getcurrent():
             return asked.take()
         return next(reading_of(self, self._strand_here()))
 
@@ -191,7 +187,7 @@ def replace_reading(stage: Any, strand: Strand, other: Any) -> None:
 @cython.locals(reading=Pass)
 def _ask(stage: Any) -> Pass | None:
     """``yield stage``: waits until it has a row, an end or an error. Gives its reading, where `Readable` may use it."""
-    thread: Any = _getcurrent()
+    thread: Any = flow_getcurrent()
     strand: Any = thread if type(thread) is MicroThread else current()
     found: Any = reading_of(stage, strand)
     if type(found) is Pass:
@@ -221,7 +217,10 @@ def obeyed(
     while True:
         for row in rows:
             kind = type(row)  # pyright: ignore[reportUnknownVariableType]
-            if kind is known or kind in plain:
+            if kind is known:
+                yield row
+                continue
+            if (reading is None or row is not reading.stage) and kind in plain:
                 known = kind  # pyright: ignore[reportUnknownVariableType]
                 yield row
                 continue
@@ -234,7 +233,7 @@ def obeyed(
             is_asked = False
             answer = row
             try:
-                if reading is not None and row is reading.stage and reading.thread is _getcurrent():
+                if reading is not None and row is reading.stage and reading.thread is flow_getcurrent():
                     reading.ask()
                     is_asked = True
                 elif isinstance(row, Readable):
