@@ -100,6 +100,18 @@ def test_many_busy_runs_share_the_turns(runs: int) -> None:
     nothing_left()
 
 
+def test_little_runs_one_after_the_other_give_turns() -> None:
+    """CONTRACT 10: a task that reads run after run, none of which takes long, gives turns as one long run does."""
+
+    async def read() -> None:
+        for _ in range(5000):
+            await flow.wrap([1, 2, 3])
+
+    with virtual_time() as clock:
+        assert clock.run(longest_wait([read()])) <= 2
+    nothing_left()
+
+
 def test_each_of_many_busy_runs_gets_on() -> None:
     """CONTRACT 10: and each of them gets its own turn."""
     reached = [0] * 10

@@ -283,9 +283,13 @@ class Branches(Steps):
         failure = branch.failure
         if failure is None:
             return
-        if not isinstance(failure, Exception) or self._keep is None or not self._keep(branch):
+        if not isinstance(failure, Exception) or not self._keeps(branch):
             raise failure
         self.kept.append(failure)
+
+    def _keeps(self, branch: Branch) -> bool:
+        """It has failed: may the others go on?"""
+        return self._keep is not None and self._keep(branch)
 
     def _wait_until(self, until: float) -> bool:
         """Waits for a branch or for the time; was it the time? There is a timer only while there is a wait."""

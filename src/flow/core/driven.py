@@ -106,8 +106,7 @@ class Driven:
     def cancel(self, error: BaseException) -> None:
         """Raises `error` where the chain waits, and at each later wait but those of cleanups. A no-op after the end."""
         thread = self.run.thread
-        assert thread is not None
-        if self.run.over or (thread.cancelled is not None and type(thread.cancelled) is not Stopped):
+        if thread is None or (thread.cancelled is not None and type(thread.cancelled) is not Stopped):
             return
         thread.cancelled = error
         wait = self._wait

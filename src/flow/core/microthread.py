@@ -166,7 +166,10 @@ class MicroThread(greenlet, Strand):  # type: ignore[misc, unused-ignore]  # gre
         self.parent = getcurrent()
         # With its traceback: by itself, throw() begins a new one, and the frames of the code that failed are gone
         # (test_close.py::test_the_traceback_of_what_was_awaited_is_kept).
-        return self.throw(type(error), error, _traceback_to_keep(error))
+        try:
+            return self.throw(type(error), error, _traceback_to_keep(error))
+        finally:
+            del error  # which has a traceback now, and that has this frame
 
     def pause(self, instruction: Any, handling: BaseException | None = None) -> Any:
         self.handling = handling or sys.exception()

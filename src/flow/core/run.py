@@ -162,9 +162,11 @@ class Run:
         self.watch = None
         if self.stops is not None and self.stops.run is self:
             self.stops.over()
-        thread = self.thread
-        if thread is not None:  # exceptions refer to frames, and those to the run: let go of them
-            thread.cancelled = thread.handling = None
+        thread, self.thread = self.thread, None
+        if thread is not None:
+            # Nothing refers to the run in a circle, exceptions and their frames neither: with it go, at once, its rows
+            # and its context variables (test_run.py::test_a_run_that_is_over_leaves_nothing_to_collect).
+            thread.cancelled = thread.handling = thread.scope = thread.limit = None
 
     def enter(self) -> None:
         """The loop has let the run go on."""

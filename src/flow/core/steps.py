@@ -213,6 +213,7 @@ class Steps:
         try:
             outcome = thread.step(value) if error is None else thread.step_error(error)
         except BaseException as failure:
+            error = None  # it has a traceback now, and that has this frame
             self._failed(branch, failure)
             return None
         if outcome is ROW:
@@ -277,8 +278,10 @@ class Steps:
 
     def _over(self, branch: Branch) -> None:
         branch.over = True
-        branch.thread = None
-        branch.switch = None
+        thread, branch.thread = branch.thread, None
+        if thread is not None:  # nothing refers to it in a circle: see Run.end
+            thread.cancelled = thread.handling = thread.scope = thread.limit = None
+        branch.switch = branch.hub = None
         branch.piece = _NONE
         branch.told = None
         self.every.pop(branch, None)

@@ -75,6 +75,7 @@ class AsyncioLoop(BaseLoop):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(get_ident())
         self.loop = loop
+        self.outlive_the_runs()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.lent = False  # a task has the next turn, and is not in the queue
         clock = getattr(loop, "slice_clock", None)  # a virtual loop measures slices in steps, so that tests repeat

@@ -45,6 +45,7 @@ class TwistedLoop(BaseLoop):
     def __init__(self, reactor: Any) -> None:
         super().__init__(get_ident())
         self.reactor = reactor
+        self.outlive_the_runs()
         clock = getattr(reactor, "slice_clock", None)
         if clock is not None:
             self.clock = clock

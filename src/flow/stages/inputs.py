@@ -26,7 +26,7 @@ class Inputs(Branches):
     """The branches of one run, from its first row to its end. It is known to its Merge as long as it is open."""
 
     def __init__(self, strand: Strand, merge: Merge[Any], on_error: OnError) -> None:
-        super().__init__(strand, keep=self._keeps)
+        super().__init__(strand)
         self._merge = merge
         self._on_error = on_error
         self._of: dict[int, dict[Branch, None]] = {}  # by the id of their stage, which they hold
@@ -86,7 +86,6 @@ class Inputs(Branches):
                 del self._of[id(branch.stage)]
 
     def _keeps(self, branch: Branch) -> bool:
-        """An input has failed: may the others go on?"""
         if self._on_error == "finish":
             self.end()
         return self._on_error == "finish" or (self._on_error == "collect" and len(self.kept) + 1 < MOST_FAILURES)
