@@ -115,7 +115,7 @@ class Reader(Generic[T_co]):
     then; what its cleanups must wait for is finished by a task of the loop.
     """
 
-    __slots__ = ("__weakref__", "_body", "_options", "_parent", "_run", "_stage", "_stops")
+    __slots__ = ("__weakref__", "_body", "_hub", "_options", "_parent", "_run", "_stage", "_step", "_stops")
 
     def __init__(self, stage: Stage[Any], options: Options, body: Callable[[MicroThread], None] = row_by_row) -> None:
         self._stage = stage
@@ -124,6 +124,8 @@ class Reader(Generic[T_co]):
         self._run: Run | None = None
         self._parent: Run | None = None
         self._stops: Stops | None = None
+        self._step: Callable[[], Any] | None = None  # see __anext__; it comes back to `_hub`
+        self._hub: Any = None
 
     def as_part_of(self, run: Run, stops: Stops | None) -> Reader[T_co]:
         """Makes the run a part of another one, which is told of rows that are dropped, and may be stopped."""
@@ -159,34 +161,43 @@ class Reader(Generic[T_co]):
         """Before the run begins."""
 
     async def __anext__(self) -> T_co:
-        # The way of every row: no more is done here than must be.
-        run = self._run
-        if run is None:
-            run = await self._start()
-        if run.over:
-            raise self._after(run)
-        if run.busy:
-            return await self._out_of_turn(run)
-        if run.ready is not None:
-            ready: T_co
-            for ready in run.ready:
-                return ready
-            run.ready = None
-        thread: Any = run.thread
-        try:
-            hub = getcurrent()  # MicroThread.step, in place
+        # The way of every row: no more is done here than must be. While `_step` is there, the run is paused at a row
+        # that was taken, and nothing else is the case; whoever changes that takes it away.
+        step = self._step
+        run: Any = self._run
+        if step is None or getcurrent() is not self._hub:
+            if run is None:
+                run = await self._start()
+            if run.over:
+                raise self._after(run)
+            if run.busy:
+                return await self._out_of_turn(run)
+            if run.ready is not None:
+                ready: T_co
+                for ready in run.ready:
+                    return ready
+                run.ready = None
+            thread = run.thread
+            self._hub = hub = getcurrent()
             if thread.parent is not hub:
                 thread.parent = hub
-            outcome = thread.switch()
+            self._step = step = thread.switch
+        try:
+            outcome = step()
             if outcome is not ROW:
+                self._step = None
                 run.busy = True
                 outcome = await settle(run, outcome)
                 run.busy = False
                 if run.stopping:
                     self._stopped(run, outcome)
         except BaseException as error:
+            self._step = None
             run.failed(error)
+            raise  # never: that has raised
         if outcome is ROW:
+            if run.ready is not None:
+                self._step = None
             row: T_co = run.row
             return row
         run.end()
@@ -205,6 +216,7 @@ class Reader(Generic[T_co]):
 
     async def aclose(self) -> None:
         """Closes the run: upstream, in order, finished when this returns. Idempotent."""
+        self._step = None
         run = self._run
         if run is None or run.over or run.abandoned or run.thread is None:
             return
