@@ -42,14 +42,10 @@ def checked(rows: Iterator[Any], thread: Strand) -> Iterator[Any]:
         break
 
 
-def _open(thread: Strand, scope: Scope) -> Iterator[Any]:
-    return thread.owner.stage.open_in(scope)
-
-
 def row_by_row(thread: MicroThread) -> None:
     """Hands each row to the hub and works no further until it is asked again."""
     with Scope(thread) as scope:
-        rows: Any = _open(thread, scope)
+        rows: Any = thread.owner.stage.open_in(scope)
         run = thread.owner
         if type(rows) is Ready:
             for piece in rows.pieces:
@@ -70,7 +66,7 @@ def row_by_row(thread: MicroThread) -> None:
 def in_blocks(thread: MicroThread) -> None:
     """Gathers what is ready; the hub takes the block when the chain must wait, gives a turn, or has gathered enough."""
     with Scope(thread) as scope:
-        rows = _open(thread, scope)
+        rows = thread.owner.stage.open_in(scope)
         run = thread.owner
         block = run.block
         block.extend(checked(rows, thread))
@@ -91,7 +87,7 @@ def in_blocks(thread: MicroThread) -> None:
 def in_a_list(thread: MicroThread) -> None:
     """Collects every row, at the speed of list.extend."""
     with Scope(thread) as scope:
-        rows = _open(thread, scope)
+        rows = thread.owner.stage.open_in(scope)
         block = thread.owner.block
         block.extend(checked(rows, thread))
         for piece in pieces(rows, thread, LARGEST_PIECE):
@@ -107,7 +103,7 @@ def handed_to(take: Callable[[Any], object]) -> Callable[[MicroThread], None]:
 
     def hand_over(thread: MicroThread) -> None:
         with Scope(thread) as scope:
-            rows = _open(thread, scope)
+            rows = thread.owner.stage.open_in(scope)
             run, clock = thread.owner, thread.loop.clock
             for row in checked(rows, thread):
                 take(row)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import run as _run
 from .bodies import checked, in_a_list
+from .driven import raise_swallowed
 from .microthread import ROW, MicroThread
 from .pull_cy import fair
 from .reader import no_loop, settle
@@ -63,11 +64,14 @@ async def _to_the_end(stage: Stage[Any], options: Options, body: Callable[[Micro
     run = Run(stage, loop, options)
     thread = run.begin(body)
     try:
-        if loop.full(run.slice):
+        if loop.used >= run.slice:  # this turn of the loop is used up
             await loop.suspend(loop.turn_over)
         run.enter()
-        while await settle(run, thread.step()) is ROW:
-            pass
+        outcome = thread.step()
+        while outcome is not None:
+            outcome = thread.step() if outcome is ROW else await settle(run, outcome)
+        if thread.cancelled is not None:
+            raise_swallowed(run)
     except BaseException as error:
         run.drop(run.block)
         run.failed(error)

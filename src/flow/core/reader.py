@@ -98,7 +98,7 @@ async def settle(run: Run, outcome: Any, once: bool = False) -> Any:
                 outcome = thread.step_error(error)
         if once:
             return outcome
-    if outcome is None:
+    if outcome is None and thread.cancelled is not None:
         raise_swallowed(run)
     return outcome
 
@@ -152,7 +152,7 @@ class Reader(Generic[T_co]):
         self._run = run
         run.begin(self._body)
         run.watch = weakref.ref(self, partial(_reader_gone, run))
-        if loop.full(run.slice):
+        if loop.used >= run.slice:  # this turn of the loop is used up
             await loop.suspend(loop.turn_over)
         run.enter()
         return run

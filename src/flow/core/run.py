@@ -156,7 +156,8 @@ class Run:
     def end(self) -> None:
         self.over = True
         self.ready = None
-        unwanted(self.pending)
+        if self.pending is not ROW:
+            unwanted(self.pending)
         live.discard(self)
         self.loop.leave()
         self.watch = None

@@ -113,7 +113,7 @@ class Stage(OneInput[T_co], ManyInputs[T_co], Readable, Generic[T_co]):
     def open_in(self, scope: Scope) -> Iterator[Any]:
         """Nests the chain's plain functions into each other; each iterator that is opened belongs to `scope`."""
         rows: Any = None
-        for stage in self.chain():
+        for stage in (self,) if self.upstream is None else self.chain():
             stage.taken()
             rows = scope.add(stage.rows(rows, scope))
         return cast("Iterator[Any]", rows)

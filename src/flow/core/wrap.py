@@ -173,18 +173,21 @@ _OWN_ITERATION: list[Any] = [kind.__iter__ for kind in _LISTS]
 def _wrapped(x: Any, ahead: int) -> Stage[Any]:
     if is_a(x, Stage):
         return cast("Stage[Any]", x)
-    name = f"wrap({label_of(x) if can_be_called(x) else type(x).__name__})"
+    if type(x) in _LISTS:
+        return Source(lambda scope: of_a_list(x, scope), f"wrap({type(x).__name__})")
+    called = can_be_called(x)
+    name = f"wrap({label_of(x) if called else type(x).__name__})"
     if is_a(x, (str, bytes, bytearray, memoryview)):
         return Source(lambda scope: iter((x,)), name)
     if is_deferred(x) or is_a_future(x):
         return Source(lambda scope: awaited(lambda: x), name)
-    if gives_rows(x):
+    if called and gives_rows(x):
         _needs_no_argument(x)
         return Source(lambda scope: of_a_generator(x, scope), name)
-    if gives_async_rows(x):
+    if called and gives_async_rows(x):
         _needs_no_argument(x)
         return Async(x, name, ahead=ahead)
-    if gives_coroutines(x):
+    if called and gives_coroutines(x):
         _needs_no_argument(x)
         return Source(lambda scope: awaited(x), name)
     for accepts, make in _wrappers:

@@ -25,16 +25,17 @@ private_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop] | None] = Co
 
 def running() -> Loop | None:
     """The loop that runs in this thread, as flow sees it; None in a script."""
-    if "trio" in sys.modules:
+    modules = sys.modules
+    if "trio" in modules:
         from ._trio import loop_here as trio_here
 
         found: Loop | None = trio_here()
         if found is not None:
             return found
-    loop = _asyncio_here()
-    if loop is not None and sys.modules["asyncio"].current_task(loop) is not None:
+    loop = _asyncio_here() if "asyncio" in modules else None
+    if loop is not None and _current_task(loop) is not None:
         return _loop_for(loop)
-    if "twisted.internet.reactor" in sys.modules:
+    if "twisted.internet.reactor" in modules:
         from ._twisted import loop_here as twisted_here
 
         found = twisted_here()
@@ -44,16 +45,23 @@ def running() -> Loop | None:
 
 
 def _asyncio_here() -> asyncio.AbstractEventLoop | None:
-    """The loop of asyncio that runs in this thread: none where nobody has imported asyncio."""
-    asyncio = sys.modules.get("asyncio")
-    running: Callable[[], Any] | None = getattr(asyncio, "_get_running_loop", None)  # None while it is being imported
-    return None if running is None else running()
+    """The loop of asyncio that runs in this thread. Where somebody has imported asyncio, the names that this module
+    takes from there stand in its place from then on.
+    """
+    global _asyncio_here, _current_task, _loop_for
+    asyncio = sys.modules["asyncio"]
+    here: Callable[[], Any] | None = getattr(asyncio, "_get_running_loop", None)
+    loop = None if here is None else here()  # None while it is being imported
+    if loop is not None:
+        from ._asyncio import loop_for
+
+        _loop_for, _current_task = loop_for, asyncio.current_task
+        _asyncio_here = asyncio._get_running_loop
+    return loop
 
 
-def _loop_for(loop: asyncio.AbstractEventLoop) -> Loop:
-    from ._asyncio import loop_for
-
-    return loop_for(loop)
+_loop_for: Callable[[Any], Loop]
+_current_task: Callable[[Any], Any]
 
 
 def awaiting() -> Loop | None:

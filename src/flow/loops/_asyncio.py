@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
-from functools import cached_property
+from functools import cached_property, partial
 from threading import get_ident
 from types import CoroutineType, coroutine
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from ..core.instruction import TURN, Handle, Outcome, Resume, Signal
 from ..core.microthread import Strand
@@ -208,21 +208,23 @@ class AsyncioLoop(BaseLoop):
         self.loop.call_exception_handler({"message": f"flow: {what}", "exception": error})
 
 
-# Keyed by the loop, held by the runs: an entry goes when the last run of its loop has gone.
-_loops: WeakValueDictionary[asyncio.AbstractEventLoop, AsyncioLoop] = WeakValueDictionary()
+# Keyed by the loop: an entry goes with the object for it. A WeakValueDictionary would do, at twice the time.
+_loops: dict[asyncio.AbstractEventLoop, ref[AsyncioLoop]] = {}
 
 
 def loop_for(loop: asyncio.AbstractEventLoop) -> AsyncioLoop:
     """The one object for this asyncio loop."""
-    found = _loops.get(loop)
+    held = _loops.get(loop)
+    found = None if held is None else held()
     if found is None:
-        found = _loops[loop] = AsyncioLoop(loop)
+        found = AsyncioLoop(loop)
+        register(loop, found)
     return found
 
 
 def register(loop: asyncio.AbstractEventLoop, found: AsyncioLoop) -> None:
     """Makes `found` the object for this asyncio loop: for a script's private loop, and for tests."""
-    _loops[loop] = found
+    _loops[loop] = ref(found, partial(_loops.pop, loop))
 
 
 class ScriptLoop(AsyncioLoop):

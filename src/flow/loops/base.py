@@ -159,7 +159,8 @@ class BaseLoop:
         self.inside = True
         self.slice = slice
         self.entered = now = self.clock()
-        return now + max(slice - self.used, slice / 4)
+        left, least = slice - self.used, slice / 4
+        return now + (left if left > least else least)
 
     def leave(self) -> None:
         """The run that entered waits for the loop, or is over."""
@@ -168,10 +169,6 @@ class BaseLoop:
             self.used += self.clock() - self.entered
             if self.used > 0.001:
                 self.mark()
-
-    def full(self, slice: float, /) -> bool:
-        """Is this turn of the loop used up, so that a run must queue before it goes on?"""
-        return self.used >= slice
 
     def mark(self) -> None:
         """Has the count begin anew in the loop's next turn."""
