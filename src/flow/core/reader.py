@@ -115,7 +115,7 @@ class Reader(Generic[T_co]):
     then; what its cleanups must wait for is finished by a task of the loop.
     """
 
-    __slots__ = ("__weakref__", "_body", "_hub", "_options", "_parent", "_run", "_stage", "_step", "_stops")
+    __slots__ = ("__weakref__", "_body", "_hub", "_options", "_parent", "_run", "_stage", "_stops", "_thread")
 
     def __init__(self, stage: Stage[Any], options: Options, body: Callable[[MicroThread], None] = row_by_row) -> None:
         self._stage = stage
@@ -124,7 +124,7 @@ class Reader(Generic[T_co]):
         self._run: Run | None = None
         self._parent: Run | None = None
         self._stops: Stops | None = None
-        self._step: Callable[[], Any] | None = None  # see __anext__; it comes back to `_hub`
+        self._thread: MicroThread | None = None  # see __anext__; a step of it comes back to `_hub`
         self._hub: Any = None
 
     def as_part_of(self, run: Run, stops: Stops | None) -> Reader[T_co]:
@@ -161,11 +161,11 @@ class Reader(Generic[T_co]):
         """Before the run begins."""
 
     async def __anext__(self) -> T_co:
-        # The way of every row: no more is done here than must be. While `_step` is there, the run is paused at a row
+        # The way of every row: no more is done here than must be. While `_thread` is there, the run is paused at a row
         # that was taken, and nothing else is the case; whoever changes that takes it away.
-        step = self._step
+        thread: Any = self._thread
         run: Any = self._run
-        if step is None or getcurrent() is not self._hub:
+        if thread is None or getcurrent() is not self._hub:
             if run is None:
                 run = await self._start()
             if run.over:
@@ -177,27 +177,26 @@ class Reader(Generic[T_co]):
                 for ready in run.ready:
                     return ready
                 run.ready = None
-            thread = run.thread
+            self._thread = thread = run.thread
             self._hub = hub = getcurrent()
             if thread.parent is not hub:
                 thread.parent = hub
-            self._step = step = thread.switch
         try:
-            outcome = step()
+            outcome = thread.switch()
             if outcome is not ROW:
-                self._step = None
+                self._thread = None
                 run.busy = True
                 outcome = await settle(run, outcome)
                 run.busy = False
                 if run.stopping:
                     self._stopped(run, outcome)
         except BaseException as error:
-            self._step = None
+            self._thread = None
             run.failed(error)
             raise  # never: that has raised
         if outcome is ROW:
             if run.ready is not None:
-                self._step = None
+                self._thread = None
             row: T_co = run.row
             return row
         run.end()
@@ -216,7 +215,7 @@ class Reader(Generic[T_co]):
 
     async def aclose(self) -> None:
         """Closes the run: upstream, in order, finished when this returns. Idempotent."""
-        self._step = None
+        self._thread = None
         run = self._run
         if run is None or run.over or run.abandoned or run.thread is None:
             return

@@ -32,7 +32,7 @@ class Scope:
         self.strand = strand
         # Of readings that the chain itself began, in order, and has not ended; made when the first of them begins.
         self.inner: dict[Scope, None] | None = None
-        self.late: list[BaseException] = []  # failures of scopes inside, that nobody could be told of: see `tell_late`
+        self.late: list[BaseException] | None = None  # failures of scopes inside, that nobody could be told of
         self.opened: list[Any] = []
 
     def add(self, rows: Any) -> Any:
@@ -54,9 +54,10 @@ class Scope:
 
     def tell_late(self, failure: BaseException) -> None:
         """Keeps a failure until the scope is left; of very many, the last."""
-        if len(self.late) >= MOST_LATE:  # a bound
-            del self.late[0]
-        self.late.append(failure)
+        late = self.late = self.late or []
+        if len(late) >= MOST_LATE:  # a bound
+            del late[0]
+        late.append(failure)
 
     def __enter__(self) -> Scope:
         if self.strand.scope is None:
@@ -82,8 +83,9 @@ class Scope:
                 scope.close()
             except BaseException as failure:
                 failures.append(failure)
-        failures += self.late
-        self.late.clear()
+        if self.late:
+            failures += self.late
+            self.late = None
         if failures:
             raise_first(error, failures)
 
