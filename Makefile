@@ -95,6 +95,10 @@ bench: $(STAMPS)/bench build ## measure flow beside other libraries (ARGS goes t
 counts: $(STAMPS)/bench build ## count instructions of the hot paths, where valgrind is installed (ARGS=--keep keeps them)
 	$(RUN) bench.counts $(ARGS)
 
+.PHONY: parts
+parts: $(STAMPS)/bench build ## say where the instructions of a row go, where valgrind is installed (ARGS=--keep keeps them)
+	$(RUN) bench.parts $(ARGS)
+
 .PHONY: clean
 clean: ## remove the environments and all that was built or cached
 	rm -rf .venv .venv-* build dist site src/*.egg-info .coverage .coverage.* htmlcov

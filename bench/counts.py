@@ -24,13 +24,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .machine import ROOT, build, command, environment, minor
 
-__all__ = ["GROWTH", "compared", "counted", "main", "segments"]
+__all__ = ["GROWTH", "compared", "counted", "main", "python", "segments", "total"]
+
+T = TypeVar("T")
 
 KEPT = ROOT / "bench" / "counts.json"
 
@@ -48,10 +50,20 @@ def python() -> str:
     return f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler().strip()}"
 
 
-def segments(arguments: Sequence[str]) -> list[int]:
-    """Runs Python with these arguments, and returns the instructions before each of its calls of `os.getsid`.
+def total(path: Path) -> int:
+    """All instructions of a file that callgrind wrote."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if match := re.match(r"(?:summary|totals): (\d+)", line):
+                return int(match[1])
+    raise RuntimeError("valgrind wrote no total")
 
-    The first of them has the start of the interpreter in it. What comes after the last one is not returned.
+
+def segments(arguments: Sequence[str], read: Callable[[Path], T]) -> list[T]:
+    """Runs Python with these arguments, and returns what `read` finds in each file that callgrind writes: `total`, say.
+
+    There is one before each call of `os.getsid`. The first has the start of the interpreter in it; what comes after
+    the last call is not returned.
     """
     with tempfile.TemporaryDirectory(prefix="flow-counts-") as folder:
         out = Path(folder) / "out"
@@ -74,15 +86,7 @@ def segments(arguments: Sequence[str]) -> list[int]:
             last = (done.stderr.strip().splitlines() or ["no reason said"])[-1]
             raise RuntimeError(f"valgrind ended with {done.returncode}: {last}")
         parts = sorted(out.parent.glob("out.*"), key=lambda path: int(path.suffix[1:]))
-        return [_total(path) for path in parts]
-
-
-def _total(path: Path) -> int:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if match := re.match(r"(?:summary|totals): (\d+)", line):
-                return int(match[1])
-    raise RuntimeError("valgrind wrote no total")
+        return [read(path) for path in parts]
 
 
 def counted(names: Sequence[str]) -> Counts:
@@ -90,7 +94,7 @@ def counted(names: Sequence[str]) -> Counts:
     from .paths import PATHS  # imports flow: not needed by who only compares
 
     chosen = [path for path in PATHS if path.name in names]
-    found = segments(["-m", "bench.paths", *(path.name for path in chosen)])
+    found = segments(["-m", "bench.paths", *(path.name for path in chosen)], total)
     if len(found) != 3 * len(chosen):
         raise RuntimeError(f"valgrind saw {len(found)} of {3 * len(chosen)} marks: is getsid not called from libc?")
     return {

@@ -1,7 +1,7 @@
 """Which goals were met, on each Python, and what the same work costs at least: the tables of the page "Performance".
 
-`python docs/draw` writes them there, out of the results that are kept in `bench/results`. What may live here: which
-line stands in which table. Nothing is measured here, and flow is not imported.
+`python docs/draw` writes them there, out of the results that are kept in `bench/results`, and of `bench/parts.json`.
+What may live here: which line stands in which table. Nothing is measured here, and flow is not imported.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from statistics import median
 from typing import Any
 
 from .charts import KEPT, Found, contestants, measured_on, per_row, time_of
+from .machine import ROOT
 
-__all__ = ["tables"]
+__all__ = ["LEAST", "PARTS", "tables"]
+
+PARTS = ROOT / "bench" / "parts.json"
+"""Where the instructions of each line of LEAST go: what `python -m bench.parts` found."""
 
 LEAST = [
     ("one plain stage", "chain-1", "flow: await", "chain-1", "no flow"),
@@ -79,11 +83,33 @@ def _judged(each: dict[str, Any], found: str, most: str) -> str:
     return f"{found}: {'met' if each['met'] else '**not met**'} ({most})"
 
 
+def parts(found: dict[str, Any]) -> str:
+    """Where the instructions go: of the reference of the goal, of flow, and of the least; each with its ratio to the
+    first of these.
+    """
+    heads = ["what", "whose", "instructions", "ratio", *found["order"]]
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'--:|' * (len(heads) - 2)}"]
+    for text, every in found["parts"].items():
+        wholes = {whose: sum(counts.values()) for whose, counts in every.items()}
+        for whose, counts in every.items():
+            ratio = wholes[whose] / wholes["reference"]
+            cells = [f"{wholes[whose]:,}", f"{ratio:.2f}", *(f"{counts[part]:,}" for part in found["order"])]
+            lines.append(f"| {text if whose == 'reference' else ''} | {whose} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Instructions a row, by callgrind: {found['python']}, {found['build']} core."])
+
+
 def tables() -> str:
     """Out of all results that are kept, the book's own first."""
     files = [KEPT, *sorted(each for each in KEPT.parent.glob("*.json") if each != KEPT)]
     every = {each.stem: json.loads(each.read_text(encoding="utf-8")) for each in files}
     first = every[KEPT.stem]
     return "\n\n".join(
-        [least(first), "The goals, and what was found; the most that is allowed is in brackets:", goals(every)]
-    ) + (f"\n\nMeasured: {measured_on(first)}.")
+        [
+            least(first),
+            f"Measured: {measured_on(first)}.",
+            "Where the instructions of a row go: in what the goal is set against, in flow, and in the least:",
+            parts(json.loads(PARTS.read_text(encoding="utf-8"))),
+            "The goals, and what was found; the most that is allowed is in brackets:",
+            goals(every),
+        ]
+    )

@@ -12,7 +12,7 @@ import gc
 import itertools
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ import flow
 from . import pieces as p
 from .framing import text
 
-__all__ = ["PATHS", "Path"]
+__all__ = ["PATHS", "Path", "run"]
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,11 @@ PATHS = [
 ]
 
 
-def main(names: list[str]) -> None:
+def run(paths: Iterable[Path]) -> None:
     """Marks each boundary by a call of libc's getsid, before which callgrind writes down what it counted so far."""
     gc.disable()
     with asyncio.Runner(loop_factory=Still) as runner:
-        for path in PATHS:
-            if path.name not in names:
-                continue
+        for path in paths:
             path.prepare(path.rows)
             path.prepare(2 * path.rows)
             for rows in (path.rows, path.rows, 2 * path.rows):
@@ -148,4 +146,4 @@ async def _once(path: Path, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(path for path in PATHS if path.name in sys.argv[1:])

@@ -81,7 +81,7 @@ def test_counting_that_fails_is_no_pass(monkeypatch: pytest.MonkeyPatch, capsys:
     """Marks that valgrind did not see, and a name that is not there, end with 2 and the reason."""
     monkeypatch.setattr(shutil, "which", lambda name: name)
 
-    def too_few(arguments: Sequence[str]) -> list[int]:
+    def too_few(arguments: Sequence[str], read: object) -> list[int]:
         return [1, 2]
 
     monkeypatch.setattr(counts, "segments", too_few)
@@ -104,6 +104,6 @@ def test_what_is_kept_names_paths_that_are_there() -> None:
 def test_twice_the_work_is_twice_the_count() -> None:
     """Between marks, valgrind counts the work: three times as much work is three times as much, within 5 percent."""
     code = "import os; mark = os.getsid; mark(0); sum(range(20000)); mark(0); sum(range(60000)); mark(0)"
-    start, small, large = counts.segments(["-I", "-S", "-c", code])
+    start, small, large = counts.segments(["-I", "-S", "-c", code], counts.total)
     assert start > large
     assert 2.85 < large / small < 3.15
