@@ -21,6 +21,7 @@ from twisted.internet import defer, task
 
 import flow
 from flow.testing import virtual_time
+from flow.testing.clock import Steps
 
 from .cases import Case
 from .env import Env, described, is_cancel, short
@@ -226,15 +227,24 @@ def run_virtual(case: Case, way: str = "rows", *, debug: bool = False, eager: bo
             return runner.run(_asyncio_scene(case, 1.0, way))
 
 
+def _in_real_time(new_loop: Callable[[], Any], case: Case, way: str, unit: float) -> Log:
+    def factory() -> Any:
+        loop = new_loop()
+        loop.slice_clock = Steps()  # a busy machine ends no slice
+        return loop
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return untimed(runner.run(_asyncio_scene(case, unit, way)))
+
+
 def run_asyncio(case: Case, way: str = "rows", *, unit: float = REAL_UNIT) -> Log:
-    return untimed(asyncio.run(_asyncio_scene(case, unit, way)))
+    return _in_real_time(asyncio.new_event_loop, case, way, unit)
 
 
 def run_uvloop(case: Case, way: str = "rows", *, unit: float = REAL_UNIT) -> Log:
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return untimed(runner.run(_asyncio_scene(case, unit, way)))
+    return _in_real_time(uvloop.new_event_loop, case, way, unit)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -245,20 +255,9 @@ async def _trio_pause(seconds: float) -> None:
     await trio.sleep(seconds)
 
 
-class _Steps:
-    """A clock of slices that counts how often it is read."""
-
-    def __init__(self) -> None:
-        self._reads = 0
-
-    def __call__(self) -> float:
-        self._reads += 1
-        return self._reads * 0.00002
-
-
 def run_trio(case: Case, way: str = "rows") -> Log:
     clock: Any = trio.testing.MockClock(autojump_threshold=0.05 if "thread" in case.name else 0)
-    clock.slice_clock = _Steps()
+    clock.slice_clock = Steps()
 
     async def scene() -> Log:
         env = Env(1.0, clock.current_time, _trio_pause)
@@ -324,7 +323,7 @@ class ClockReactor(task.Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.slice_clock = _Steps()
+        self.slice_clock = Steps()
         self._calls_from_threads: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
 
     def callFromThread(self, f: Callable[..., object], *args: Any, **kwargs: Any) -> None:

@@ -25,7 +25,15 @@ def threads_work() -> bool:
 
 
 def virtual_reactor(kind: str) -> Any:
-    """The reactor of that kind, installed, with a clock that jumps."""
+    """The reactor of that kind, installed, with a clock that jumps, and one of slices that goes on in steps."""
+    from flow.testing.clock import Steps
+
+    chosen = _virtual_reactor(kind)
+    chosen.slice_clock = Steps()  # a busy machine ends no slice
+    return chosen
+
+
+def _virtual_reactor(kind: str) -> Any:
     if kind == "asyncio":
         from twisted.internet import asyncioreactor
 

@@ -123,6 +123,35 @@ def test_an_input_is_removed_between_its_turn_and_the_next() -> None:
     assert [row for row in rows if row[0] == 1] == [(1, 0)]
 
 
+def test_an_input_is_removed_in_the_turn_that_it_gave() -> None:
+    """The loop itself removes it, while all inputs wait for their turn: the others go on, and it is closed."""
+    log: list[Any] = []
+    closed: list[str] = []
+
+    def source() -> Generator[Any]:
+        try:
+            for row in range(9):
+                flow.cooperate()
+                yield 1, row
+        finally:
+            closed.append("gone")
+
+    gone = flow.wrap(source)
+    merge: flow.Merge[Any] = flow.Merge(giving(0, 5), gone, giving(2, 5))
+
+    def removes(rows: Any) -> Generator[Any]:
+        for row in rows:
+            yield row
+            if row == (2, 1):
+                asyncio.get_running_loop().call_soon(merge.remove, gone)
+
+    logged(merge | removes, log)
+    rows = [row for row in log if row != "turn"]
+    assert [row for row in rows if row[0] != 1] == [(name, row) for row in range(5) for name in (0, 2)]
+    assert [row for row in rows if row[0] == 1] == [(1, 0), (1, 1)]
+    assert closed == ["gone"]
+
+
 def test_in_a_script_they_share_turns_as_well() -> None:
     """A script's private loop gives the same rows in the same order."""
     with virtual_time():

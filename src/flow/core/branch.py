@@ -136,7 +136,9 @@ class Branches(Steps):
     def rows(self) -> Generator[Any]:
         """The rows of all branches as they come, in turn: what `Merge` hands on. It enters and leaves the branches."""
         asked, current, script = self._asked, getcurrent, self._script
-        ready: list[Branch] = []  # paused at a row that was taken: they are stepped without the queue
+        loop, run = self.loop, self._strand.owner
+        # Paused at a row that was taken, or where it gave its turn away: they are stepped without the queue.
+        ready: list[Branch] = []
         with self:
             while True:
                 # Not those that come meanwhile: the ready ones have their turn first.
@@ -152,6 +154,7 @@ class Branches(Steps):
                     break
                 reader, same = self._reader, True
                 while same:
+                    gave = False
                     for branch in ready:
                         row = next(branch.piece, NOTHING)
                         if row is not NOTHING:
@@ -173,11 +176,13 @@ class Branches(Steps):
                             continue
                         if outcome is ROW:
                             yield branch.row
+                        elif outcome is TURN and loop.clock() < run.deadline:
+                            gave = True  # it stays with the others: they are all given one turn together
                         else:
                             same = False
                             if self._paused(branch, outcome) is TURN and self._give(branch):
                                 break
-                    if script and self._waiting and self._turn_due():
+                    if gave or (script and self._waiting and self._turn_due()):
                         self._pause(TURN)
                     if asked:
                         break
