@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
+from greenlet import GreenletExit, getcurrent, greenlet
 
 import flow
 from flow.core.microthread import current
@@ -37,6 +40,118 @@ def test_a_reading_is_found_by_the_strand_that_asks() -> None:
         merged = list(flow.Merge(slowly("a", 0.5), slowly("b", 0.75)))
     assert [row for row in merged if row[0] == "a"] == [("a", 1), ("a", 2), ("a", 3)]
     assert [row for row in merged if row[0] == "b"] == [("b", 1), ("b", 2), ("b", 3)]
+
+
+@pytest.mark.parametrize("how", ["switched to", "switched to again", "thrown into", "begun by throwing"])
+def test_a_reading_is_not_found_from_another_stack(how: str) -> None:
+    """CONTRACT 7: on a stack that came and went between asking and taking.
+
+    On which stack the caller runs is not asked of greenlet each time: a switch must never go unnoticed.
+    """
+    numbers = flow.wrap([1, 2, 3])
+    found: list[Any] = []
+
+    def ask(*_: object) -> None:
+        try:
+            found.append(next(numbers))
+        except flow.NotReadyError:
+            found.append("not here")
+
+    def body(*_: object) -> None:
+        ask()
+        try:
+            getcurrent().parent.switch()
+        finally:
+            ask()
+
+    def rows() -> Generator[Any]:
+        yield numbers
+        ask()
+        yield numbers
+        other = greenlet(body)
+        if how == "begun by throwing":
+            other.throw(GreenletExit)
+            greenlet(ask).switch()
+        else:
+            other.switch()
+        if how == "switched to again":
+            ask()
+            yield numbers
+            other.switch()
+        if how == "thrown into":
+            other.throw(GreenletExit)
+        del other  # ends it, where it is paused
+        ask()
+        yield "over"
+
+    assert asyncio.run(awaited_list(flow.wrap(rows))) == ["over"]
+    elsewhere = {"switched to": 2, "thrown into": 2}.get(how, 1)
+    if how == "switched to again":
+        assert found == [1, "not here", 2, "not here", 3]
+    else:
+        assert found == [1, *["not here"] * elsewhere, 2]
+
+
+@pytest.mark.blocking_ok
+def test_a_reading_is_not_found_from_another_thread() -> None:
+    """CONTRACT 7: not even from one that has changed its context exactly as often as the thread of the run has."""
+    numbers = flow.wrap(range(1000))
+    found: list[Any] = []
+
+    def ask() -> None:
+        try:
+            found.append(next(numbers))
+        except flow.NotReadyError:
+            found.append("not here")
+
+    def changed(times: int) -> None:
+        for _ in range(times // 2):
+            copy_context().run(int)  # enters it, and leaves it
+        copy_context().run(ask) if times % 2 else ask()
+
+    def in_a_thread(work: Callable[..., object], *arguments: Any) -> None:
+        thread = threading.Thread(target=work, args=arguments)
+        thread.start()
+        thread.join()
+
+    def rows() -> Generator[Any]:
+        for times in range(300):
+            yield numbers
+            in_a_thread(changed, times)
+            ask()
+
+    async def without_turns() -> list[Any]:
+        async with flow.wrap(rows).open(slice=0) as stage:
+            return [row async for row in stage]
+
+    in_a_thread(asyncio.run, without_turns())  # in one of its own, which counts from the beginning
+    assert found == [each for times in range(300) for each in ("not here", times)]
+
+
+def test_asked_by_another_branch_while_it_waits() -> None:
+    """CONTRACT 13: it waits for the stage that it asked: its generator is not resumed by who did not ask."""
+
+    def slow() -> Generator[Any]:
+        for row in range(3):
+            flow.sleep(1)
+            yield row
+
+    source = flow.wrap(slow)
+
+    def asking() -> Generator[Any]:
+        while True:
+            yield source
+            yield next(source)
+
+    def shared(rows: Iterator[int]) -> Iterator[int]:
+        def worker() -> Iterator[int]:
+            yield from rows
+
+        yield from flow.Merge(worker, worker)
+
+    with virtual_time(), pytest.raises(ValueError, match="already executing") as caught:
+        list(flow.wrap(asking) | shared)
+    assert any("give each branch a stage of its own" in note for note in caught.value.__notes__)
 
 
 def test_two_runs_of_one_stage() -> None:

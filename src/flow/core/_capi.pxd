@@ -28,10 +28,52 @@ cdef extern from *:
     #define FLOW_GREENLET_GETCURRENT 4
     static void **flow_greenlet = NULL;
 
+    /* What was found last, and where: a switch of stacks always changes the version of the context of its thread, since
+       each greenlet has a context of its own. So as long as that is the same, the greenlet is; and it lives, since it
+       runs. That it does change is tried out when this is imported: see `flow_watch_switches`. */
+    static struct {
+        PyThreadState *thread;
+        uint64_t id, version;
+        PyObject *greenlet;
+    } flow_here = {NULL, 0, 0, NULL};
+    static int flow_switches_seen = 0;
+
     static CYTHON_UNUSED PyObject *flow_getcurrent(void) {
+        PyThreadState *thread = PyThreadState_Get();
+        PyObject *found;
+        if (thread->context_ver == flow_here.version && thread == flow_here.thread && thread->id == flow_here.id) {
+            Py_INCREF(flow_here.greenlet);
+            return flow_here.greenlet;
+        }
         if (flow_greenlet == NULL && (flow_greenlet = (void **)PyCapsule_Import("greenlet._C_API", 0)) == NULL)
             return NULL;
-        return ((PyObject *(*)(void))flow_greenlet[FLOW_GREENLET_GETCURRENT])();
+        found = ((PyObject *(*)(void))flow_greenlet[FLOW_GREENLET_GETCURRENT])();
+        if (found != NULL && flow_switches_seen) {
+            flow_here.thread = thread;
+            flow_here.id = thread->id;
+            flow_here.version = thread->context_ver;
+            flow_here.greenlet = found;
+        }
+        return found;
+    }
+
+    static CYTHON_UNUSED int flow_is_here(PyObject *greenlet) {
+        PyObject *found = flow_getcurrent();
+        if (found == NULL)
+            return -1;
+        Py_DECREF(found);  /* it runs, so this is not the last reference */
+        return found == greenlet;
+    }
+
+    /* `there` is called, and switches to another greenlet and back. */
+    static CYTHON_UNUSED int flow_watch_switches(PyObject *there) {
+        uint64_t version = PyThreadState_Get()->context_ver;
+        PyObject *found = PyObject_CallNoArgs(there);
+        if (found == NULL)
+            return -1;
+        Py_DECREF(found);
+        flow_switches_seen = PyThreadState_Get()->context_ver - version > 1;
+        return 0;
     }
 
     /* A class in Python that has its ``__next__`` from a class in C finds it by name, at each call. If it is `base`'s,
@@ -48,5 +90,7 @@ cdef extern from *:
     """
     const char *FLOW_SOURCE
     object flow_getcurrent()
+    bint flow_is_here(object greenlet) except -1
+    int flow_watch_switches(object there) except -1
     object flow_send(object source, object value, object ended)
     int flow_inherit_next(object cls, object base) except -1

@@ -19,7 +19,9 @@ __all__ = [
     "double",
     "flow_getcurrent",
     "flow_inherit_next",
+    "flow_is_here",
     "flow_send",
+    "flow_watch_switches",
     "locals",
 ]
 
@@ -57,6 +59,15 @@ def flow_send(source: Generator[Any, Any, Any], value: Any, ended: Any) -> Any:
 
 flow_getcurrent: Callable[[], Any] = getcurrent
 """The greenlet that runs the caller."""
+
+
+def flow_is_here(greenlet: Any) -> bool:
+    """Is it the greenlet that runs the caller?"""
+    return getcurrent() is greenlet
+
+
+def flow_watch_switches(there: Callable[[], object]) -> None:
+    """Looks whether a switch of stacks can be seen without asking greenlet."""
 
 
 def flow_inherit_next(cls: type, base: type) -> None:

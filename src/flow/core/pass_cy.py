@@ -1,16 +1,15 @@
 # cython: annotation_typing=False
 """The classic way: a generator yields a stage to ask it for a row, and takes that row with ``next(stage)``.
 
-What is between two classic stages is this file, for each row: `obeyed` reads the generator and finds the stage that it
+What is between two classic stages is this file, for each row: `Obeyed` reads the generator and finds the stage that it
 yields, `Pass` is the reading of that stage, and `Readable` is what ``next(stage)`` calls. It is written to be compiled
 as it stands, and to run as it stands: what a `_cy` file must keep to is in `pull_cy.py`. The fields of the classes
 are declared in `pass_cy.pxd`.
 
 A reading lives as long as the strand that reads. Three of a generator's steps belong together (yield the stage, be
-resumed, take the row), and almost always nothing else happens between them: so `obeyed` leaves the reading where
-`Readable` looks first. It is a hint and no more: a generator that waits before it takes the row is somewhere else
-then, and finds its reading in its strand, as it would without
-(test_pass.py::test_a_reading_is_found_by_the_strand_that_asks).
+resumed, take the row), and almost always nothing else happens between them: so `Obeyed` leaves the reading where
+`Readable` looks first. It is a hint and no more: who is on another stack then, or asks another stage, finds its reading
+in its strand, as it would without (test_pass.py::test_a_reading_is_found_by_the_strand_that_asks).
 
 What may live here: reading a stage from statement to statement. What is yielded besides stages is known in `source.py`.
 """
@@ -19,11 +18,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from greenlet import greenlet
+
 from .microthread import MicroThread, Strand, current
+from .pull_cy import MOST, STAY_ENDED, Fair
 from .scope import Scope
 from .stacks import fetching
 
@@ -35,23 +36,45 @@ except ModuleNotFoundError:  # never, but the compiler must see an import of thi
     else:
         import cython
 if TYPE_CHECKING or not cython.compiled:
-    from ._cython import FLOW_SOURCE, flow_getcurrent, flow_inherit_next, flow_send
+    from ._cython import (
+        FLOW_SOURCE,
+        flow_getcurrent,
+        flow_inherit_next,
+        flow_is_here,
+        flow_send,
+        flow_watch_switches,
+    )
 else:
-    from cython.cimports.flow.core._capi import FLOW_SOURCE, flow_getcurrent, flow_inherit_next, flow_send
+    from cython.cimports.flow.core._capi import (
+        FLOW_SOURCE,
+        flow_getcurrent,
+        flow_inherit_next,
+        flow_is_here,
+        flow_send,
+        flow_watch_switches,
+    )
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["BUILT_FROM", "ENDED", "Pass", "Readable", "inherit_next", "obeyed", "reading_of", "replace_reading"]
+__all__ = ["BUILT_FROM", "ENDED", "Obeyed", "Pass", "Readable", "inherit_next", "reading_of", "replace_reading"]
 
 BUILT_FROM: str = FLOW_SOURCE.decode()
 """Where this is compiled: the fingerprint of the text that it was compiled from (see `flow._build`)."""
 
-ENDED: Any = object()
-"""Stands for the end of a generator: no generator gives it."""
+
+class _Ended:
+    def __repr__(self) -> str:
+        return "ENDED"
+
+
+ENDED: Any = _Ended()
+"""Stands for the end of a generator: no generator gives it, and its type is none of data."""
+
+flow_watch_switches(greenlet(int).switch)
 
 _asked: Pass | None = None
-"""The reading whose stage has just been yielded, while its generator is resumed."""
+"""The reading whose stage was yielded last, until it is closed."""
 
 
 class Readable:
@@ -62,7 +85,7 @@ class Readable:
     def __next__(self) -> Any:
         """The next row of the reading that ``yield stage`` began, in a classic generator; waits for it if need be."""
         asked = _asked
-        if asked is not None and asked.stage is self and asked.thread is flow_getcurrent():
+        if asked is not None and asked.stage is self and flow_is_here(asked.thread):
             return asked.take()
         return next(reading_of(self, self._strand_here()))
 
@@ -89,31 +112,54 @@ class Pass:
         self.row: Any = None
         self.full = False
         self.failure: BaseException | None = None
+        self.interrupt: BaseException | None = None
         self.thread: Any = strand if type(strand) is MicroThread else None
         self.strand = strand
         self.scope = Scope(strand)
         self.rows: Iterator[Any] | None = None
+        self.obeyed: Obeyed | None = None  # those, if they are such
         stops = strand.owner.stops
         self.seen = stops is not None
         self.source = None if stops is None else stops.begin_reading(strand, sys._getframe())  # pyright: ignore[reportPrivateUsage]
 
     def ask(self) -> None:
         """Waits until there is a row, an end or an error."""
-        if self.full or self.failure is not None:
-            return
-        if self.seen:
-            fetching(self)
-        else:
-            self.fetch()
+        if not self.answer():
+            error, self.interrupt = self.interrupt, None
+            try:
+                assert error is not None
+                raise error
+            finally:
+                del error  # which has a traceback now, and that has this frame
+
+    def answer(self) -> bool:
+        """The same, but what is not for the generator's next() (a cancel, say) is its `interrupt`, and not raised."""
+        if not self.full and self.failure is None:
+            if self.seen:
+                fetching(self)
+            else:
+                self.fetch()
+            return self.interrupt is None
+        return True
 
     def fetch(self) -> None:
-        """Asks the stage."""
+        """Asks the stage: see `answer`."""
         try:
-            if self.rows is None:
-                self.rows = self.stage.open_in(self.scope)
-            row = next(self.rows, ENDED)
-        except Exception as error:
-            self.failure = error
+            if self.obeyed is not None:
+                row = self.obeyed.take()
+            elif self.rows is not None:
+                row = next(self.rows, ENDED)
+            else:
+                rows: Any = self.stage.open_in(self.scope)
+                self.rows = rows
+                if type(rows) is Obeyed:
+                    self.obeyed = rows
+                row = next(rows, ENDED)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self.failure = error
+            else:
+                self.interrupt = error
             return
         if row is ENDED:
             self.failure = StopIteration()
@@ -141,6 +187,9 @@ class Pass:
 
     def close(self) -> None:
         """Ends the reading. A later ``next(stage)`` in the same strand finds it ended."""
+        global _asked
+        if _asked is self:
+            _asked = None
         strand = self.strand
         self.thread = None  # it is found in its strand only, from now on
         if strand.passes.pop(self.stage, None) is not None:
@@ -200,71 +249,127 @@ def _ask(stage: Any) -> Pass | None:
     return None
 
 
-@cython.locals(plain=set, reading=Pass, is_asked=cython.bint, is_row=cython.bint)
-def obeyed(
-    source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any], first: tuple[Any, ...] = ()
-) -> Iterator[Any]:
+class Obeyed:
     """The rows of a classic generator; what is an instruction is obeyed, and its result sent back.
 
     `plain` holds types known to be data. A stage is asked, and sent back. `classify(row)`, for anything else, returns
     None for data, or a callable that obeys the row and returns (is_row, value): a row to hand on, or the answer to
-    send back. `first` holds a row that it has given already, if there is one.
+    send back. `first` is a row that it has given already. Between two rows the loop gets its turn, as `fair` has it; a
+    `strand` of None needs none.
     """
-    global _asked
-    reading = None
-    known: Any = None  # a type of data
-    rows: Iterator[Any] = chain(first, source) if first else source
-    while True:
-        for row in rows:
-            kind = type(row)  # pyright: ignore[reportUnknownVariableType]
-            if kind is known:
-                yield row
-                continue
-            if (reading is None or row is not reading.stage) and kind in plain:
-                known = kind  # pyright: ignore[reportUnknownVariableType]
-                yield row
-                continue
-            break
-        else:
-            return
-        rows = source
+
+    def __init__(
+        self,
+        source: Generator[Any, Any, Any],
+        plain: set[type],
+        classify: Callable[[Any], Any],
+        strand: Any = None,
+        first: Any = ENDED,
+    ) -> None:
+        self.rows: Any = source
+        self.fair: Any = None if strand is None else Fair(source, strand, MOST)
+        self.left = -1 if strand is None else 1  # rows until `fair` looks at the clock
+        self.plain = plain
+        self.classify = classify
+        self.first = first
+        self.known: Any = None  # a type of data
+        self.reading: Pass | None = None  # of the stage that it asked for last
+        self.odd = first is not ENDED  # is `first` there, does it wait, or has it ended?
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        row = self.take()
+        if row is ENDED:
+            raise StopIteration
+        return row
+
+    def take(self) -> Any:
+        """The next row, or ENDED."""
+        global _asked
+        if self.left == 0:
+            self.left = self.fair.look()
+        self.left -= 1
+        row = self.begin() if self.odd else next(self.rows, ENDED)
+        reading = self.reading
         while True:
-            is_row = False
-            is_asked = False
-            answer = row
-            try:
-                if reading is not None and row is reading.stage and reading.thread is flow_getcurrent():
-                    reading.ask()
-                    is_asked = True
-                elif isinstance(row, Readable):
-                    reading = _ask(row)
-                    is_asked = True
-                elif type(row) in plain:
-                    known = type(row)  # pyright: ignore[reportUnknownVariableType]
-                    is_row = True
+            if type(row) is self.known:
+                return row
+            if reading is not None and row is reading.stage and flow_is_here(reading.thread):
+                self.odd = True
+                if reading.answer():
+                    self.odd = False
+                    _asked = reading
+                    row = flow_send(self.rows, row, ENDED)
                 else:
-                    obey = classify(row)
-                    if obey is None:
-                        is_row = True
-                    else:
-                        is_row, answer = obey(row)
-            except BaseException as error:
-                try:
-                    row = source.throw(error)
-                except StopIteration:
-                    return
-                continue
-            if is_row:
-                yield answer
-                break
-            if is_asked:
-                _asked = reading
-            try:
-                row = flow_send(source, answer, ENDED)
-            finally:
-                _asked = None
-            if row is ENDED:
-                return
-            if type(row) is known:
-                yield row
-                break
+                    row = self.interrupted()
+            elif row is ENDED:
+                self.rows = None  # a generator is never asked again after its end: one of a user's own may misbehave
+                self.odd = True
+                return row
+            elif type(row) in self.plain:
+                self.known = type(row)
+                return row
+            else:
+                is_row, row = self.obey(row)
+                if is_row:
+                    return row
+                reading = self.reading
+
+    def begin(self) -> Any:
+        """What the generator yields next, when it is not just asked for it."""
+        if self.rows is None:
+            return ENDED
+        if self.first is ENDED:
+            raise ValueError("generator already executing")  # it waits, so somebody else has asked for its row
+        row, self.first = self.first, ENDED
+        self.odd = False
+        return row
+
+    def obey(self, row: Any) -> tuple[bool, Any]:
+        """Obeys what may be an instruction. Gives a row, or what the generator yields next."""
+        global _asked
+        answer = row
+        try:
+            self.odd = True
+            if isinstance(row, Readable):
+                self.reading = _asked = _ask(row)
+            else:
+                obey = self.classify(row)
+                if obey is None:
+                    return True, row
+                is_row, answer = obey(row)
+                if is_row:
+                    return True, answer
+        except BaseException as error:
+            self.odd = False
+            return False, self.thrown(error)
+        finally:
+            self.odd = False
+        return False, flow_send(self.rows, answer, ENDED)
+
+    def interrupted(self) -> Any:
+        """What the generator yields next, when a wait of its reading was interrupted."""
+        self.odd = False
+        assert self.reading is not None
+        error, self.reading.interrupt = self.reading.interrupt, None
+        try:
+            assert error is not None
+            raise error
+        except BaseException as interrupt:  # so that it is being handled meanwhile, as `wait` sees it
+            return self.thrown(interrupt)
+        finally:
+            del error
+
+    def thrown(self, error: BaseException) -> Any:
+        """What the generator yields next, when this is raised in it."""
+        try:
+            return self.rows.throw(error)
+        except StopIteration:
+            return ENDED
+        finally:
+            del error
+
+
+STAY_ENDED.add(Obeyed)

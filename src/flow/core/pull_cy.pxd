@@ -12,4 +12,4 @@ cdef class Fair:
     cdef Py_ssize_t most
     cdef Py_ssize_t size
     cdef Py_ssize_t left
-    cdef look(self)
+    cpdef Py_ssize_t look(self) except -1

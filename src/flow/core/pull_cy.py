@@ -91,10 +91,7 @@ class Fair:
 
     def __next__(self) -> Any:
         if self.left == 0:
-            try:
-                self.look()
-            except StopIteration as error:  # it would be taken for the end of the rows
-                raise RuntimeError("a clock or a turn raised StopIteration") from error
+            self.left = self.look()
         self.left -= 1
         row = next(self.rows, ENDED)
         if row is ENDED:
@@ -102,20 +99,23 @@ class Fair:
             raise StopIteration
         return row
 
-    def look(self) -> None:
-        """Between two pieces: the clock is read, and the loop given its turn."""
-        now: float = self.clock()
-        deadline: float = self.run.deadline
-        if now - self.then < self.quick and now < deadline:
-            if self.size <= self.most:
-                self.size += self.size
-        else:
-            self.size = 1
-            if now >= deadline:
-                self.strand.give_turn()
-                now = self.clock()
-        self.left = self.size
+    def look(self) -> int:
+        """Between two pieces: the clock is read, and the loop given its turn. The number of rows in the next piece."""
+        try:
+            now: float = self.clock()
+            deadline: float = self.run.deadline
+            if now - self.then < self.quick and now < deadline:
+                if self.size <= self.most:
+                    self.size += self.size
+            else:
+                self.size = 1
+                if now >= deadline:
+                    self.strand.give_turn()
+                    now = self.clock()
+        except StopIteration as error:  # it would be taken for the end of the rows
+            raise RuntimeError("a clock or a turn raised StopIteration") from error
         self.then = now
+        return self.size
 
 
 class Ready(chain[Any]):
@@ -138,7 +138,7 @@ class Ready(chain[Any]):
 
 
 _ENDED: list[Any] = [(_ for _ in ()), iter([]), iter(()), iter(range(0)), chain(), iter({}), iter(set[Any]())]
-STAY_ENDED: frozenset[type] = frozenset([GeneratorType, Fair, Ready, *map(type, _ENDED)])
+STAY_ENDED: set[type] = {GeneratorType, Fair, Ready, *map(type, _ENDED)}
 """Iterators that may be asked again after their end. A user's own iterator may not: some misbehave then.
 
 Where this is compiled, its own generators are of another type than those of users: both are here

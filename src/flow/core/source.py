@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ..errors import AlreadyReadError
 from .instruction import Instruction, Row
 from .microthread import MicroThread, wait
-from .pass_cy import obeyed
+from .pass_cy import Obeyed
 from .pull_cy import OBEYED, fair, listed
 from .scope import Scope
 from .stage import Stage
@@ -40,7 +40,6 @@ __all__ = [
     "of_a_list",
     "of_an_iterable",
     "sliced_fairly",
-    "with_instructions",
     "with_instructions_from",
 ]
 
@@ -157,17 +156,14 @@ def of_a_list(rows: list[T] | tuple[T, ...] | range, scope: Scope) -> Iterator[A
 
 
 def of_a_generator(make: Callable[[], Generator[T, Any, Any]], scope: Scope) -> Iterator[T]:
-    return sliced_fairly(with_instructions(make(), scope), scope)
-
-
-def with_instructions(generator: Generator[T, Any, Any], scope: Scope) -> Iterator[T]:
     """The rows of a classic generator, less the instructions, which are obeyed."""
-    return obeyed(scope.add(generator), _plain, _classify)
+    strand = scope.strand if isinstance(scope.strand, MicroThread) else None
+    return Obeyed(scope.add(make()), _plain, _classify, strand)
 
 
 def with_instructions_from(row: T, generator: Generator[T, Any, Any]) -> Iterator[T]:
-    """The same, of a classic generator that has given `row` already, and is closed by who opened it."""
-    return obeyed(generator, _plain, _classify, (row,))
+    """The same, of one that has given `row` already, and is closed by who opened it. It gives the loop no turns."""
+    return Obeyed(generator, _plain, _classify, None, row)
 
 
 def awaited(make: Callable[[], Any]) -> Generator[Any]:

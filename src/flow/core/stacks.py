@@ -38,9 +38,10 @@ def pausing(code: CodeType) -> None:
     _pauses.add(code)
 
 
-def fetching(asked: Any) -> None:
+def fetching(asked: Any) -> BaseException | None:
     """Has a reading fetch its row on a stack that may be looked at: what is compiled has no frame there."""
-    asked.fetch()
+    interrupt: BaseException | None = asked.fetch()
+    return interrupt
 
 
 def stack(thread: Any) -> FrameType | None:
