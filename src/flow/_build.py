@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 __all__ = ["MODULES", "Build", "Sources", "describe", "explain", "fingerprint", "running"]
 
-MODULES = ("flow.core.pass_cy", "flow.core.pull_cy")
+MODULES = ("flow.core.hand_cy", "flow.core.pass_cy", "flow.core.pull_cy")
 """What can be compiled (tests/build/test_build.py holds this list to the files)."""
 
 

@@ -19,9 +19,9 @@ __all__ = [
     "double",
     "flow_getcurrent",
     "flow_inherit_next",
-    "flow_is_here",
     "flow_send",
-    "flow_watch_switches",
+    "flow_switch",
+    "flow_switch_to_parent",
     "locals",
 ]
 
@@ -61,13 +61,14 @@ flow_getcurrent: Callable[[], Any] = getcurrent
 """The greenlet that runs the caller."""
 
 
-def flow_is_here(greenlet: Any) -> bool:
-    """Is it the greenlet that runs the caller?"""
-    return getcurrent() is greenlet
+def flow_switch(greenlet: Any, arguments: tuple[Any, ...]) -> Any:
+    """Switches to a greenlet, and gives what comes back."""
+    return greenlet.switch(*arguments)
 
 
-def flow_watch_switches(there: Callable[[], object]) -> None:
-    """Looks whether a switch of stacks can be seen without asking greenlet."""
+def flow_switch_to_parent(greenlet: Any, arguments: tuple[Any, ...]) -> Any:
+    """Switches to the parent of a greenlet, which is the one that runs."""
+    return greenlet.parent.switch(*arguments)
 
 
 def flow_inherit_next(cls: type, base: type) -> None:

@@ -12,6 +12,7 @@ from itertools import chain, islice
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .hand_cy import hand_over
 from .instruction import TURN
 from .microthread import ROW, MicroThread, Strand
 from .pull_cy import MOST, STAY_ENDED, Ready, fair, pieces
@@ -57,10 +58,7 @@ def row_by_row(thread: MicroThread) -> None:
             return
         for run.row in checked(rows, thread):
             thread.parent.switch(ROW)
-        for run.row in fair(rows, thread):
-            if thread.cancelled is not None:
-                raise thread.cancelled  # a stage swallowed the cancel and went on
-            thread.parent.switch(ROW)
+        hand_over(fair(rows, thread), thread, run)
 
 
 def in_blocks(thread: MicroThread) -> None:

@@ -21,8 +21,6 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from greenlet import greenlet
-
 from .microthread import MicroThread, Strand, current
 from .pull_cy import MOST, STAY_ENDED, Fair
 from .scope import Scope
@@ -40,18 +38,14 @@ if TYPE_CHECKING or not cython.compiled:
         FLOW_SOURCE,
         flow_getcurrent,
         flow_inherit_next,
-        flow_is_here,
         flow_send,
-        flow_watch_switches,
     )
 else:
     from cython.cimports.flow.core._capi import (
         FLOW_SOURCE,
         flow_getcurrent,
         flow_inherit_next,
-        flow_is_here,
         flow_send,
-        flow_watch_switches,
     )
 
 if TYPE_CHECKING:
@@ -71,8 +65,6 @@ class _Ended:
 ENDED: Any = _Ended()
 """Stands for the end of a generator: no generator gives it, and its type is none of data."""
 
-flow_watch_switches(greenlet(int).switch)
-
 _asked: Pass | None = None
 """The reading whose stage was yielded last, until it is closed."""
 
@@ -85,7 +77,7 @@ class Readable:
     def __next__(self) -> Any:
         """The next row of the reading that ``yield stage`` began, in a classic generator; waits for it if need be."""
         asked = _asked
-        if asked is not None and asked.stage is self and flow_is_here(asked.thread):
+        if asked is not None and asked.stage is self and asked.thread is flow_getcurrent():
             return asked.take()
         return next(reading_of(self, self._strand_here()))
 
@@ -296,7 +288,7 @@ class Obeyed:
         while True:
             if type(row) is self.known:
                 return row
-            if reading is not None and row is reading.stage and flow_is_here(reading.thread):
+            if reading is not None and row is reading.stage and reading.thread is flow_getcurrent():
                 self.odd = True
                 if reading.answer():
                     self.odd = False

@@ -21,6 +21,7 @@ from ..errors import BusyError, NotReadyError
 from . import run as _run
 from .bodies import in_blocks, row_by_row
 from .driven import abandon, raise_swallowed
+from .hand_cy import LATER, Taker
 from .microthread import ROW, MicroThread
 from .run import Options, Run
 from .scope import raise_first
@@ -107,7 +108,7 @@ def _reader_gone(run: Run, _reader: object) -> None:
     abandon(run)
 
 
-class Reader(Generic[T_co]):
+class Reader(Taker, Generic[T_co]):
     """One run of a stage, read with ``async for``. One task at a time may ask it for a row.
 
     It works no further than the row that it was asked for. `aclose` (or leaving ``async with stage.open()``) closes
@@ -115,17 +116,16 @@ class Reader(Generic[T_co]):
     then; what its cleanups must wait for is finished by a task of the loop.
     """
 
-    __slots__ = ("__weakref__", "_body", "_hub", "_options", "_parent", "_run", "_stage", "_stops", "_thread")
+    __slots__ = ("__weakref__", "_body", "_options", "_parent", "_run", "_stage", "_stops")
 
     def __init__(self, stage: Stage[Any], options: Options, body: Callable[[MicroThread], None] = row_by_row) -> None:
+        super().__init__()
         self._stage = stage
         self._options = options
         self._body = body
         self._run: Run | None = None
         self._parent: Run | None = None
         self._stops: Stops | None = None
-        self._thread: MicroThread | None = None  # see __anext__; a step of it comes back to `_hub`
-        self._hub: Any = None
 
     def as_part_of(self, run: Run, stops: Stops | None) -> Reader[T_co]:
         """Makes the run a part of another one, which is told of rows that are dropped, and may be stopped."""
@@ -161,11 +161,22 @@ class Reader(Generic[T_co]):
         """Before the run begins."""
 
     async def __anext__(self) -> T_co:
-        # The way of every row: no more is done here than must be. While `_thread` is there, the run is paused at a row
-        # that was taken, and nothing else is the case; whoever changes that takes it away.
-        thread: Any = self._thread
+        # The way of every row: no more is done here than must be.
+        try:
+            row: T_co = self.take()
+        except BaseException as error:
+            self.thread = None
+            run: Any = self._run
+            run.failed(error)
+            raise  # never: that has raised
+        return row if row is not LATER else await self._take_later()
+
+    async def _take_later(self) -> T_co:
+        """The next row, where it can't just be taken."""
         run: Any = self._run
-        if thread is None or getcurrent() is not self._hub:
+        outcome, self.came = self.came, LATER  # what a step came back with, if one was made
+        thread: Any = self.thread
+        if outcome is LATER:
             if run is None:
                 run = await self._start()
             if run.over:
@@ -177,26 +188,28 @@ class Reader(Generic[T_co]):
                 for ready in run.ready:
                     return ready
                 run.ready = None
-            self._thread = thread = run.thread
-            self._hub = hub = getcurrent()
+            self.thread = thread = run.thread
+            self.place = run
+            self.ready = None
+            self.hub = hub = getcurrent()
             if thread.parent is not hub:
                 thread.parent = hub
         try:
-            outcome = thread.switch()
+            if outcome is LATER:
+                outcome = thread.switch()
             if outcome is not ROW:
-                self._thread = None
+                self.thread = None
                 run.busy = True
                 outcome = await settle(run, outcome)
                 run.busy = False
                 if run.stopping:
                     self._stopped(run, outcome)
         except BaseException as error:
-            self._thread = None
+            self.thread = None
             run.failed(error)
             raise  # never: that has raised
         if outcome is ROW:
-            if run.ready is not None:
-                self._thread = None
+            self.ready = run.ready
             row: T_co = run.row
             return row
         run.end()
@@ -215,7 +228,7 @@ class Reader(Generic[T_co]):
 
     async def aclose(self) -> None:
         """Closes the run: upstream, in order, finished when this returns. Idempotent."""
-        self._thread = None
+        self.thread = None
         run = self._run
         if run is None or run.over or run.abandoned or run.thread is None:
             return

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import copy_context
 from math import inf
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..errors import CleanupTimeoutError
+from .hand_cy import Place
 from .instruction import Loop, seconds_of
 from .microthread import ROW, MicroThread, Strand, unwanted
 
@@ -96,7 +97,7 @@ class Options:
 DEFAULTS = Options()
 
 
-class Run:
+class Run(Place):
     """One execution of a stage: its loop, its context variables, its main strand, and how it ended.
 
     It is over exactly once. `dropped` counts the rows that were made and that nobody read.
@@ -116,8 +117,6 @@ class Run:
         "over",
         "parent",
         "pending",
-        "ready",
-        "row",
         "slice",
         "stage",
         "stopping",
@@ -127,6 +126,7 @@ class Run:
     )
 
     def __init__(self, stage: Stage[Any], loop: Loop, options: Options) -> None:
+        self.row = self.ready = None  # Place.__init__, in place
         self.stage = stage
         self.loop = loop
         self.options = options
@@ -139,10 +139,8 @@ class Run:
         self.over = False
         self.parent: Run | None = None  # the run that has this one as a part of it
         self.dropped = 0
-        self.row: Any = None  # where the main strand puts a row for its reader, and `block` for several
-        self.block: list[Any] = []
+        self.block: list[Any] = []  # as `row`, for several
         self.pending: Any = ROW  # what the chain waits for, and nobody has begun to: the rows before it come first
-        self.ready: Iterator[Any] | None = None  # rows behind `row` that are there, too: its reader may take them
         self.thread: MicroThread | None = None
         self.watch: weakref.ref[Any] | None = None  # calls when the reader has gone
         self.stops: Stops | None = None  # of a run with a handle, and of its parts
