@@ -109,9 +109,13 @@ clean: ## remove the environments and all that was built or cached
 # --- The environment -------------------------------------------------------------------------------------------------
 
 # An extra is installed again when pyproject.toml changed or the environment is a new one. No --upgrade: what is there and
-# fits is left alone.
-$(STAMPS)/demo $(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/bench: pyproject.toml $(STAMPS)/python
+# fits is left alone. What is installed for the demo is compiled by pip; all else has `build` for that, and is spared it.
+$(STAMPS)/demo: pyproject.toml $(STAMPS)/python
 	$(INSTALL) -e '.[$(@F)]'
+	@touch $@
+
+$(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/bench: pyproject.toml $(STAMPS)/python
+	FLOW_BUILD=pure $(INSTALL) -e '.[$(@F)]'
 	@touch $@
 
 # After an edit, what was compiled before would still be what runs. Where nothing can be compiled this leaves nothing.
