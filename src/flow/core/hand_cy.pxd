@@ -8,13 +8,13 @@ cdef class Place:
 
 
 cdef class Taker:
-    cdef public object thread
-    cdef public object hub
-    cdef public Place place
-    cdef public object ready
-    cdef public object came
+    cdef public object _thread
+    cdef public object _hub
+    cdef public Place _place
+    cdef public object _ready
+    cdef public object _came
     @cython.locals(place=Place)
-    cpdef take(self)
+    cpdef _take(self)
 
 
 @cython.locals(place=Place)

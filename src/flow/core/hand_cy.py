@@ -2,7 +2,7 @@
 """Rows from stack to stack: the short way of a row from the micro-thread that made it to the coroutine that reads.
 
 A row that is ready takes two switches of stacks, to the chain and back, and nothing that is Python between them:
-`hand_over` runs on the chain's stack, `Taker.take` on the reader's, and the row lies in a `Place` meanwhile. It is
+`hand_over` runs on the chain's stack, `Taker._take` on the reader's, and the row lies in a `Place` meanwhile. It is
 written to be compiled as it stands, and to run as it stands: what a `_cy` file must keep to is in `pull_cy.py`. The
 fields of the classes are declared in `hand_cy.pxd`.
 
@@ -43,7 +43,7 @@ class _Later:
 _LATER: Any = _Later()  # a variable of C
 
 LATER = _LATER
-"""What `Taker.take` gives in place of a row, when the long way must be taken."""
+"""What `Taker._take` gives in place of a row, when the long way must be taken."""
 
 _NONE: tuple[Any, ...] = (None,)
 _ROW: tuple[Any, ...] = (ROW,)
@@ -60,35 +60,36 @@ class Place:
 
 
 class Taker:
-    """The reader's side. While `thread` is there, the run is paused at a row that was taken, a step of it comes back to
-    `hub`, and nothing else is the case: whoever changes that takes it away. `ready` are rows that may be taken before.
+    """The reader's side. While `_thread` is there, the run is paused at a row that was taken, a step of it comes back
+    to `_hub`, and nothing else is the case: whoever changes that takes it away. `_ready` are rows that may be taken
+    before that.
     """
 
-    __slots__ = ("came", "hub", "place", "ready", "thread")
+    __slots__ = ("_came", "_hub", "_place", "_ready", "_thread")
 
     def __init__(self) -> None:
-        self.thread: Any = None
-        self.hub: Any = None
-        self.place: Place | None = None
-        self.ready: Iterator[Any] | None = None
-        self.came: Any = _LATER
+        self._thread: Any = None
+        self._hub: Any = None
+        self._place: Place | None = None
+        self._ready: Iterator[Any] | None = None
+        self._came: Any = _LATER
 
-    def take(self) -> Any:
-        """The next row, or LATER: `came` is what a step came back with then, if one was made. Raises what it raised."""
-        if self.thread is None or self.hub is not flow_getcurrent():
+    def _take(self) -> Any:
+        """The next row, or LATER: then `_came` is what a step came back with, if one was made. Raises what that did."""
+        if self._thread is None or self._hub is not flow_getcurrent():
             return _LATER
-        place: Any = self.place
-        if self.ready is not None:
-            for row in self.ready:
+        place: Any = self._place
+        if self._ready is not None:
+            for row in self._ready:
                 return row
-            self.ready = None
+            self._ready = None
             place.ready = None
-        came: Any = flow_switch(self.thread, _NONE) if cython.compiled else self.thread.switch()
+        came: Any = flow_switch(self._thread, _NONE) if cython.compiled else self._thread.switch()
         if came is not ROW:
-            self.came = came
+            self._came = came
             return _LATER
         if place.ready is not None:
-            self.ready = place.ready
+            self._ready = place.ready
         return place.row
 
 

@@ -73,7 +73,10 @@ class Ending:
 
 
 class Fair:
-    """`fair`, where this is compiled: one call in C for each row. As it is, the iterators of itertools are faster."""
+    """`fair`, where this is compiled: one call in C for each row. As it is, the iterators of itertools are faster.
+
+    `pass_cy.py` has a loop of its own, and asks this one for the pieces.
+    """
 
     def __init__(self, rows: Iterator[Any], strand: Any, most: int) -> None:
         self.rows = rows

@@ -163,9 +163,9 @@ class Reader(Taker, Generic[T_co]):
     async def __anext__(self) -> T_co:
         # The way of every row: no more is done here than must be.
         try:
-            row: T_co = self.take()
+            row: T_co = self._take()
         except BaseException as error:
-            self.thread = None
+            self._thread = None
             run: Any = self._run
             run.failed(error)
             raise  # never: that has raised
@@ -174,8 +174,8 @@ class Reader(Taker, Generic[T_co]):
     async def _take_later(self) -> T_co:
         """The next row, where it can't just be taken."""
         run: Any = self._run
-        outcome, self.came = self.came, LATER  # what a step came back with, if one was made
-        thread: Any = self.thread
+        outcome, self._came = self._came, LATER  # what a step came back with, if one was made
+        thread: Any = self._thread
         if outcome is LATER:
             if run is None:
                 run = await self._start()
@@ -188,28 +188,31 @@ class Reader(Taker, Generic[T_co]):
                 for ready in run.ready:
                     return ready
                 run.ready = None
-            self.thread = thread = run.thread
-            self.place = run
-            self.ready = None
-            self.hub = hub = getcurrent()
+            self._thread = thread = run.thread
+            self._place = run
+            self._ready = None
+            self._hub = hub = getcurrent()
             if thread.parent is not hub:
                 thread.parent = hub
         try:
             if outcome is LATER:
                 outcome = thread.switch()
             if outcome is not ROW:
-                self.thread = None
+                self._thread = None
                 run.busy = True
                 outcome = await settle(run, outcome)
                 run.busy = False
                 if run.stopping:
                     self._stopped(run, outcome)
         except BaseException as error:
-            self.thread = None
+            self._thread = None
             run.failed(error)
             raise  # never: that has raised
         if outcome is ROW:
-            self.ready = run.ready
+            if not run.busy:
+                self._thread = thread
+                self._hub = thread.parent
+            self._ready = run.ready
             row: T_co = run.row
             return row
         run.end()
@@ -228,7 +231,7 @@ class Reader(Taker, Generic[T_co]):
 
     async def aclose(self) -> None:
         """Closes the run: upstream, in order, finished when this returns. Idempotent."""
-        self.thread = None
+        self._thread = None
         run = self._run
         if run is None or run.over or run.abandoned or run.thread is None:
             return

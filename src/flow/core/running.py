@@ -88,7 +88,7 @@ class Running(Reader[T_co]):
         if not run.over and not stops.stopped:
             self._inside = run.busy
             run.stopping = run.busy = True
-            self.thread = None
+            self._thread = None
             stops.stop()
 
     async def drain(
@@ -221,7 +221,7 @@ class Running(Reader[T_co]):
             return await super().__anext__()
         finally:
             self._inside = False
-            self.thread = None
+            self._thread = None
             run.stopping = run.busy = True
 
     async def aclose(self) -> None:
