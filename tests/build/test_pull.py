@@ -42,6 +42,10 @@ def as_they_are() -> tuple[ModuleType, ModuleType]:
         sys.modules.update(running)
 
 
+def obeyed(pull: Any, *arguments: Any) -> Any:
+    return pull.obeyed(*arguments, None)  # without turns
+
+
 def both(pulling: ModuleType, passing: ModuleType) -> Any:
     return SimpleNamespace(**{**vars(passing), **vars(pulling)})
 
@@ -138,7 +142,7 @@ WAYS: dict[str, Callable[[Any, Hook], Iterator[Any]]] = {
     "pieces of a generator": lambda pull, hook: pull.fair(generated(ROWS, hook), strand(hook)),
     "pieces of an iterator": lambda pull, hook: pull.fair(Hooked(ROWS, hook), strand(hook)),
     "listed": lambda pull, hook: pull.listed(ROWS, strand(hook), holds_no_instruction(hook), obey_in_list(hook)),
-    "obeyed": lambda pull, hook: pull.Obeyed(generated([*ROWS, (), ..., ...], hook), {int}, classified(hook)),
+    "obeyed": lambda pull, hook: obeyed(pull, generated([*ROWS, (), ..., ...], hook), {int}, classified(hook)),
 }
 EXPECTED = {name: [*ROWS, ()] if name == "obeyed" else ROWS for name in WAYS}
 ways = pytest.mark.parametrize("way", WAYS)
@@ -339,7 +343,7 @@ def asking_itself(rows: list[Any]) -> Generator[Any]:
 def test_asked_while_it_runs(pull: Any) -> None:
     """CONTRACT 13: a generator that asks itself for a row raises, and does not crash."""
     held: list[Any] = []
-    held.append(pull.Obeyed(asking_itself(held), {int}, classified(int)))
+    held.append(obeyed(pull, asking_itself(held), {int}, classified(int)))
     assert next(held[0]) == 1
     with pytest.raises(ValueError, match="generator already executing"):
         next(held[0])
@@ -361,9 +365,9 @@ def test_an_escaping_stop_iteration_is_an_error(pull: Any) -> None:
     stopped = strand(int)
     stopped.give_turn = stop
     for rows in (
-        pull.Obeyed(generated(["row"], int), {int}, stop),
-        pull.Obeyed(stopping(), {int, str}, classified(int)),
-        pull.Obeyed(stopping(), {int}, lambda row: None),
+        obeyed(pull, generated(["row"], int), {int}, stop),
+        obeyed(pull, stopping(), {int, str}, classified(int)),
+        obeyed(pull, stopping(), {int}, lambda row: None),
         pull.fair(iter([1, 2]), stopped),
         pull.fair(Hooked([1, 2], int), stopped),
         pull.listed([1, "2"], None, stop, stop),
@@ -373,7 +377,7 @@ def test_an_escaping_stop_iteration_is_an_error(pull: Any) -> None:
             list(rows)
     # An instruction is a wait of the generator's own, and it is the generator that is told how it failed.
     with pytest.raises(RuntimeError, match="raised StopIteration"):
-        list(pull.Obeyed(generated(["row"], int), {int}, told))
+        list(obeyed(pull, generated(["row"], int), {int}, told))
 
 
 def test_a_generator_of_ones_own(pull: Any) -> None:
@@ -393,7 +397,7 @@ def test_a_generator_of_ones_own(pull: Any) -> None:
             raise error[0]
 
     own = Own()
-    assert list(pull.Obeyed(own, {int}, classified(int))) == []
+    assert list(obeyed(pull, own, {int}, classified(int))) == []
     assert own.sent == [None, "answer", "answer", "answer"]
 
 
@@ -409,7 +413,7 @@ def test_a_failing_send_raises_itself(pull: Any) -> None:
         inner()
 
     with pytest.raises(LookupError) as caught:
-        list(pull.Obeyed(users_generator(), {int}, classified(int)))
+        list(obeyed(pull, users_generator(), {int}, classified(int)))
     assert caught.value is failure
     frames = [each.name for each in traceback.extract_tb(failure.__traceback__) if each.filename == __file__]
     assert frames == ["test_a_failing_send_raises_itself", "users_generator", "inner"]
@@ -489,7 +493,7 @@ def test_rows_are_let_go(pull: Any) -> None:
             return Row()
 
     for open_rows in (
-        lambda: pull.Obeyed(made(), {Row}, classified(int)),
+        lambda: obeyed(pull, made(), {Row}, classified(int)),
         lambda: pull.fair(made(), strand(int)),
         lambda: pull.fair(Made(), strand(int)),
     ):
@@ -514,7 +518,7 @@ def test_generators_in_generators(pull: Any, depth: int, in_a_greenlet: bool) ->
     def nested() -> Any:
         rows: Any = generated([1, 2], int)
         for _ in range(depth):
-            rows = pull.Obeyed(handed_on(rows), {int}, classified(int))
+            rows = obeyed(pull, handed_on(rows), {int}, classified(int))
             opened.append(rows)  # as a Scope does: one is freed after the other, and not each by the one below it
         try:
             return list(rows)

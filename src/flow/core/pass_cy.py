@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from .microthread import MicroThread, Strand, current
-from .pull_cy import MOST, STAY_ENDED, Fair
+from .pull_cy import MOST, STAY_ENDED, Fair, fair
 from .scope import Scope
 from .stacks import fetching
 
@@ -34,24 +34,24 @@ except ModuleNotFoundError:  # never, but the compiler must see an import of thi
     else:
         import cython
 if TYPE_CHECKING or not cython.compiled:
-    from ._cython import (
-        FLOW_SOURCE,
-        flow_getcurrent,
-        flow_inherit_next,
-        flow_send,
-    )
+    from ._cython import FLOW_SOURCE, flow_getcurrent, flow_inherit_next, flow_send
 else:
-    from cython.cimports.flow.core._capi import (
-        FLOW_SOURCE,
-        flow_getcurrent,
-        flow_inherit_next,
-        flow_send,
-    )
+    from cython.cimports.flow.core._capi import FLOW_SOURCE, flow_getcurrent, flow_inherit_next, flow_send
 
 if TYPE_CHECKING:
     from .stage import Stage
 
-__all__ = ["BUILT_FROM", "ENDED", "Obeyed", "Pass", "Readable", "inherit_next", "reading_of", "replace_reading"]
+__all__ = [
+    "BUILT_FROM",
+    "ENDED",
+    "Obeyed",
+    "Pass",
+    "Readable",
+    "inherit_next",
+    "obeyed",
+    "reading_of",
+    "replace_reading",
+]
 
 BUILT_FROM: str = FLOW_SOURCE.decode()
 """Where this is compiled: the fingerprint of the text that it was compiled from (see `flow._build`)."""
@@ -365,3 +365,28 @@ class Obeyed:
 
 
 STAY_ENDED.add(Obeyed)
+
+
+def obeyed(
+    source: Generator[Any, Any, Any], plain: set[type], classify: Callable[[Any], Any], strand: Any, first: Any = ENDED
+) -> Iterator[Any]:
+    """The rows of an `Obeyed`. Where this is not compiled, data passes through a generator, which is faster there."""
+    if not cython.compiled:
+        rows = _row_by_row(Obeyed(source, plain, classify, None, first))
+        return rows if strand is None else fair(rows, strand)
+    return Obeyed(source, plain, classify, strand, first)
+
+
+def _row_by_row(obeyed: Obeyed) -> Generator[Any]:
+    while (row := obeyed.take()) is not ENDED:
+        yield row
+        if obeyed.reading is None:
+            known = obeyed.known
+            for row in obeyed.rows:
+                if type(row) is not known:
+                    obeyed.first = row
+                    obeyed.odd = True
+                    break
+                yield row
+            else:
+                return

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from ..errors import AlreadyReadError
 from .instruction import Instruction, Row
 from .microthread import MicroThread, wait
-from .pass_cy import Obeyed
+from .pass_cy import obeyed
 from .pull_cy import OBEYED, fair, listed
 from .scope import Scope
 from .stage import Stage
@@ -158,12 +158,12 @@ def of_a_list(rows: list[T] | tuple[T, ...] | range, scope: Scope) -> Iterator[A
 def of_a_generator(make: Callable[[], Generator[T, Any, Any]], scope: Scope) -> Iterator[T]:
     """The rows of a classic generator, less the instructions, which are obeyed."""
     strand = scope.strand if isinstance(scope.strand, MicroThread) else None
-    return Obeyed(scope.add(make()), _plain, _classify, strand)
+    return obeyed(scope.add(make()), _plain, _classify, strand)
 
 
 def with_instructions_from(row: T, generator: Generator[T, Any, Any]) -> Iterator[T]:
     """The same, of one that has given `row` already, and is closed by who opened it. It gives the loop no turns."""
-    return Obeyed(generator, _plain, _classify, None, row)
+    return obeyed(generator, _plain, _classify, None, row)
 
 
 def awaited(make: Callable[[], Any]) -> Generator[Any]:
